@@ -1,0 +1,5 @@
+//! The `truckee` program.
+
+fn main() -> std::process::ExitCode {
+    truckee::main()
+}

@@ -1,0 +1,1 @@
+//! State machines without I/O: session, backoff, upload, download, membership, share store

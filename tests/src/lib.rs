@@ -1,0 +1,1 @@
+//! Simulation of many engine nodes, and whole clusters of real processes
