@@ -1,0 +1,145 @@
+//! Which engine does the work: the fast ones, if each has shown on known inputs that it makes the bytes of its reference.
+//!
+//! A node checks once at start, logs what it found, and exports it as a metric. A fast engine that fails its check is not
+//! used: slow and right beats fast and wrong, and the files of a wrong code would be lost for good.
+
+use crate::{
+    erasure::{self, ErasureChoice, ErasureEngine},
+    lanes::{self, LaneCheck},
+    params::Coding,
+    sealing::{self, SealingEngine},
+};
+
+/// How the engine in use was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// The fast engine agrees with the reference and is used.
+    Agree,
+    /// The fast engine disagrees with the reference, which is used instead: worth a warning.
+    Differ,
+    /// The fast engine cannot run on this processor.
+    Unsupported,
+    /// The operator asked for the reference.
+    Chosen,
+}
+
+impl Check {
+    /// For logs and metric labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Agree => "agree",
+            Self::Differ => "differ",
+            Self::Unsupported => "unsupported",
+            Self::Chosen => "chosen",
+        }
+    }
+}
+
+/// Which code hashes blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HashingEngine {
+    /// Four messages at a time in AVX2 registers.
+    Lanes,
+    /// The `turboshake` crate.
+    Portable,
+}
+
+impl HashingEngine {
+    /// For logs and metric labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lanes => "avx2x4",
+            Self::Portable => "turboshake",
+        }
+    }
+}
+
+/// One line of the report for logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// `sealing`, `erasure` or `hashing`.
+    pub what: &'static str,
+    /// The name of the engine in use.
+    pub engine: &'static str,
+    /// How it was chosen.
+    pub check: Check,
+}
+
+/// The fast erasure engine was demanded but fails its check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the simd erasure engine computes a different {coding} code than the reference on this machine: set the engine to auto or novelpoly"
+)]
+pub struct SimdRefused {
+    /// The first shape on which they differ.
+    pub coding: Coding,
+}
+
+/// The engines in use. Small and copied to whoever codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engines {
+    /// Who seals.
+    pub sealing: SealingEngine,
+    /// Who codes.
+    pub erasure: ErasureEngine,
+    /// Who hashes; chosen inside [`crate::merkle`], here for the report.
+    pub hashing: HashingEngine,
+    checks: [Check; 3],
+}
+
+impl Engines {
+    /// Checks all engines against their references. Takes about 20 ms, most of it for tables that coding needs anyway.
+    ///
+    /// # Errors
+    /// [`SimdRefused`] if the operator insists on an engine that fails its check.
+    pub fn select(choice: ErasureChoice) -> Result<Self, SimdRefused> {
+        let (erasure, erasure_check) = select_erasure(choice)?;
+        let (sealing, sealing_check) = if sealing::engines_agree() {
+            (SealingEngine::Fast, Check::Agree)
+        } else {
+            (SealingEngine::Reference, Check::Differ)
+        };
+        let (hashing, hashing_check) = match lanes::check() {
+            LaneCheck::Agree => (HashingEngine::Lanes, Check::Agree),
+            LaneCheck::Differ => (HashingEngine::Portable, Check::Differ),
+            LaneCheck::Unsupported => (HashingEngine::Portable, Check::Unsupported),
+        };
+        Ok(Self { sealing, erasure, hashing, checks: [sealing_check, erasure_check, hashing_check] })
+    }
+
+    /// The references, whatever the machine can do.
+    #[must_use]
+    pub const fn reference() -> Self {
+        Self {
+            sealing: SealingEngine::Reference,
+            erasure: ErasureEngine::Novelpoly,
+            hashing: HashingEngine::Portable,
+            checks: [Check::Chosen; 3],
+        }
+    }
+
+    /// What to log and export.
+    #[must_use]
+    pub const fn report(&self) -> [EngineStatus; 3] {
+        let [sealing, erasure, hashing] = self.checks;
+        [
+            EngineStatus { what: "sealing", engine: self.sealing.name(), check: sealing },
+            EngineStatus { what: "erasure", engine: self.erasure.name(), check: erasure },
+            EngineStatus { what: "hashing", engine: self.hashing.name(), check: hashing },
+        ]
+    }
+}
+
+fn select_erasure(choice: ErasureChoice) -> Result<(ErasureEngine, Check), SimdRefused> {
+    if choice == ErasureChoice::Novelpoly {
+        return Ok((ErasureEngine::Novelpoly, Check::Chosen));
+    }
+    let disagreement = erasure::first_disagreement().expect("the shapes of the check are valid");
+    match (choice, disagreement) {
+        (_, None) => Ok((ErasureEngine::Simd, Check::Agree)),
+        (ErasureChoice::Simd, Some(coding)) => Err(SimdRefused { coding }),
+        (_, Some(_)) => Ok((ErasureEngine::Novelpoly, Check::Differ)),
+    }
+}

@@ -1,0 +1,119 @@
+//! The fast engine: the low-rate encoder of `reed-solomon-simd` (its default would pick another code for some shapes),
+//! and two decoders: for few missing blocks a product with the inverted part of the generator matrix, for many the
+//! library's own.
+
+use bytes::BytesMut;
+use reed_solomon_simd::{
+    engine::DefaultEngine,
+    rate::{LowRateDecoder, LowRateEncoder, RateDecoder, RateEncoder},
+};
+
+use super::matrix::{Generator, Restorer};
+use crate::{geometry::BLOCK_UNIT_BYTES, ids::ShareNumber, params::Coding};
+
+/// Up to so many missing data blocks, the matrix restores faster than the library's decoder, whose cost hardly depends
+/// on their number (measured: the product of one block and one coefficient runs at several GB/s, the decoder at about
+/// 0.3 GB/s of data).
+const MATRIX_MISSING_MAX: usize = 24;
+
+pub(super) struct Simd {
+    coding: Coding,
+    /// `None` for 1-of-1, which has no recovery blocks.
+    encoder: Option<LowRateEncoder<DefaultEngine>>,
+    decoder: Option<LowRateDecoder<DefaultEngine>>,
+    generator: Option<Generator>,
+    /// For the shares of the last decoding: those of the next segment are likely the same.
+    restorer: Option<Restorer>,
+    shape_error: &'static str,
+}
+
+impl Simd {
+    pub(super) fn new(coding: Coding) -> Self {
+        let shape_error = "every coding has a shape that the library takes, and blocks are checked before";
+        let encoder = (coding.recovery() > 0).then(|| {
+            let unit = BLOCK_UNIT_BYTES;
+            LowRateEncoder::new(coding.k(), coding.recovery(), unit, DefaultEngine::new(), None)
+                .expect(shape_error)
+        });
+        Self { coding, encoder, decoder: None, generator: None, restorer: None, shape_error }
+    }
+
+    /// The recovery blocks of k data blocks, joined.
+    pub(super) fn encode(&mut self, data: &[&[u8]], block_bytes: usize) -> BytesMut {
+        let (k, recovery) = (self.coding.k(), self.coding.recovery());
+        let mut joined = BytesMut::with_capacity(recovery * block_bytes);
+        let Some(encoder) = &mut self.encoder else {
+            return joined;
+        };
+        encoder.reset(k, recovery, block_bytes).expect(self.shape_error);
+        for block in data {
+            encoder.add_original_shard(block).expect(self.shape_error);
+        }
+        let encoded = encoder.encode().expect(self.shape_error);
+        for block in encoded.recovery_iter() {
+            joined.extend_from_slice(block);
+        }
+        joined
+    }
+
+    /// Writes the missing data blocks into `out`, which holds k blocks.
+    pub(super) fn fill(&mut self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, out: &mut [u8]) {
+        let k = self.coding.k();
+        let missing = chosen.iter().filter(|(share, _)| share.index() >= k).count();
+        if missing > MATRIX_MISSING_MAX {
+            self.fill_by_library(chosen, block_bytes, out);
+            return;
+        }
+        let shares: Vec<ShareNumber> = chosen.iter().map(|(share, _)| *share).collect();
+        if self.restorer.as_ref().is_none_or(|restorer| restorer.shares() != shares) {
+            let generator = match self.generator.take() {
+                Some(generator) => generator,
+                None => self.generator(),
+            };
+            self.restorer = Some(Restorer::new(&generator, &shares));
+            self.generator = Some(generator);
+        }
+        if let Some(restorer) = &mut self.restorer {
+            let blocks: Vec<&[u8]> = chosen.iter().map(|(_, block)| *block).collect();
+            restorer.restore(&blocks, block_bytes, out);
+        }
+    }
+
+    /// The generator matrix: data block i gets the symbol 1 in column i, so row j of the recovery part is what recovery
+    /// block j then holds.
+    fn generator(&mut self) -> Generator {
+        let k = self.coding.k();
+        let block_bytes = (2 * k).next_multiple_of(BLOCK_UNIT_BYTES);
+        let low_byte = |symbol: usize| symbol / 32 * BLOCK_UNIT_BYTES + symbol % 32;
+        let mut units = vec![0; k * block_bytes];
+        for (index, block) in units.chunks_exact_mut(block_bytes).enumerate() {
+            block[low_byte(index)] = 1;
+        }
+        let units: Vec<&[u8]> = units.chunks_exact(block_bytes).collect();
+        let encoded = self.encode(&units, block_bytes);
+        let row = |block: &[u8]| -> Vec<u16> {
+            let symbol = |at: usize| u16::from_le_bytes([block[low_byte(at)], block[low_byte(at) + 32]]);
+            (0..k).map(symbol).collect()
+        };
+        Generator::new(k, encoded.chunks_exact(block_bytes).map(row).collect())
+    }
+
+    fn fill_by_library(&mut self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, out: &mut [u8]) {
+        let (k, recovery) = (self.coding.k(), self.coding.recovery());
+        let decoder = self.decoder.get_or_insert_with(|| {
+            LowRateDecoder::new(k, recovery, block_bytes, DefaultEngine::new(), None).expect(self.shape_error)
+        });
+        decoder.reset(k, recovery, block_bytes).expect(self.shape_error);
+        for (share, block) in chosen {
+            match share.index().checked_sub(k) {
+                None => decoder.add_original_shard(share.index(), block),
+                Some(index) => decoder.add_recovery_shard(index, block),
+            }
+            .expect(self.shape_error);
+        }
+        let decoded = decoder.decode().expect(self.shape_error);
+        for (index, block) in decoded.restored_original_iter() {
+            out[index * block_bytes..][..block_bytes].copy_from_slice(block);
+        }
+    }
+}

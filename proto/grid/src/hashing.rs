@@ -1,0 +1,72 @@
+//! The two hash functions, one-shot. SHA3-256 for names and keys, always behind a tag except where an outside standard
+//! says what is hashed; TurboSHAKE128 (RFC 9861) for bulk, its purpose in the domain byte.
+
+use sha3::{Digest, Sha3_256};
+use turboshake::{
+    CTurboShake128,
+    digest::{ExtendableOutput, Update, XofReader},
+};
+
+/// Domain bytes of TurboSHAKE128. Two purposes never share one, so no hash can be passed off for another.
+pub(crate) mod domain {
+    /// Leaf of a block tree: one block.
+    pub(crate) const BLOCK: u8 = 0x01;
+    /// Leaf of the sealed tree: the block leaves of the k data blocks of one segment.
+    pub(crate) const SEALED: u8 = 0x02;
+    /// Leaf of the share-root tree: the root of one block tree.
+    pub(crate) const SHARE_ROOT: u8 = 0x03;
+    /// Inner node of any tree: left child, right child.
+    pub(crate) const NODE: u8 = 0x04;
+    /// Checksum of a share file's footer.
+    pub(crate) const FOOTER: u8 = 0x05;
+}
+
+/// Plain SHA3-256 over the concatenation of `parts`.
+pub(crate) fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha3_256::new();
+    for part in parts {
+        Digest::update(&mut hasher, part);
+    }
+    hasher.finalize().into()
+}
+
+/// SHA3-256 with a domain tag: length of the tag (one byte), the tag, the parts. All parts but the last are of fixed
+/// length for a given tag, so that the concatenation is unambiguous.
+pub(crate) fn tagged(tag: &'static str, parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = tagged_hasher(tag);
+    for part in parts {
+        Digest::update(&mut hasher, part);
+    }
+    hasher.finalize().into()
+}
+
+/// The state of [`tagged`] before the first part.
+pub(crate) fn tagged_hasher(tag: &'static str) -> Sha3_256 {
+    let length = u8::try_from(tag.len()).expect("tags are literals shorter than 256 bytes");
+    let mut hasher = Sha3_256::new();
+    Digest::update(&mut hasher, [length]);
+    Digest::update(&mut hasher, tag.as_bytes());
+    hasher
+}
+
+/// 32 bytes of TurboSHAKE128 over the concatenation of `parts`, by the `turboshake` crate.
+pub(crate) fn turboshake128(domain: u8, parts: &[&[u8]]) -> [u8; 32] {
+    match domain {
+        domain::BLOCK => turboshake128_in::<{ domain::BLOCK }>(parts),
+        domain::SEALED => turboshake128_in::<{ domain::SEALED }>(parts),
+        domain::SHARE_ROOT => turboshake128_in::<{ domain::SHARE_ROOT }>(parts),
+        domain::NODE => turboshake128_in::<{ domain::NODE }>(parts),
+        domain::FOOTER => turboshake128_in::<{ domain::FOOTER }>(parts),
+        _ => unreachable!("domain bytes come from the constants of this module"),
+    }
+}
+
+fn turboshake128_in<const DOMAIN: u8>(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = CTurboShake128::<DOMAIN>::default();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut out = [0; 32];
+    hasher.finalize_xof().read(&mut out);
+    out
+}
