@@ -1,1 +1,9 @@
 //! Thin actix shells over the machines, their supervision, and what they need of the world behind traits
+
+pub mod clock;
+pub mod cpu;
+pub mod directory;
+pub mod gate;
+pub mod inbound;
+pub mod metrics;
+pub mod supervise;

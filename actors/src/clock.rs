@@ -1,0 +1,61 @@
+//! Time for the shells: a monotonic clock for everything that waits and the calendar for what is signed with a date.
+//!
+//! Machines never read a clock; their shell asks one of these and hands `now` over. The monotonic clock is tokio's,
+//! so a test that pauses tokio's time pauses this too. Not promised: that the calendar does not jump.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+use truckee_engine::time::{Mono, UnixSeconds};
+
+/// What time it is, twice: since the start of the node, and on the calendar.
+pub trait Clock: Send + Sync + 'static {
+    /// Time since the node started. Never goes back.
+    fn now(&self) -> Mono;
+    /// The calendar, in seconds since 1970.
+    fn unix(&self) -> UnixSeconds;
+    /// The moment `at` in the terms of tokio's timers.
+    fn instant(&self, at: Mono) -> Instant;
+}
+
+/// A clock that is handed around.
+pub type ClockHandle = Arc<dyn Clock>;
+
+/// The clock of a real node.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// The same as a handle.
+    pub fn handle() -> ClockHandle {
+        Arc::new(Self::start())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Mono {
+        Mono::ZERO + self.start.elapsed()
+    }
+
+    fn unix(&self) -> UnixSeconds {
+        // A calendar before 1970 is a machine without a battery clock: everything signed is then from the future.
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        UnixSeconds::from_secs(since_1970.as_secs())
+    }
+
+    fn instant(&self, at: Mono) -> Instant {
+        self.start + at.saturating_sub(Mono::ZERO)
+    }
+}

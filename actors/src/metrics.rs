@@ -1,0 +1,229 @@
+//! Every metric of every node: name, kind, unit, labels and help text, in one table.
+//!
+//! Names are `truckee_<subsystem>_<what>_<unit>[_total]` in base units (seconds, bytes). Labels come from closed sets:
+//! never a peer's text, an address or a file's name. Code that counts uses the constants of this file, so that a
+//! dashboard or an alert that names something else is found by a test; `describe_all` hands the table to the recorder.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// How a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, from zero at the start of the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution of observations.
+    Histogram,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Full name, as Prometheus shows it.
+    pub name: &'static str,
+    /// How it moves.
+    pub kind: Kind,
+    /// The base unit it is counted in.
+    pub unit: Unit,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells an operator.
+    pub help: &'static str,
+}
+
+macro_rules! table {
+    ($($constant:ident, $kind:ident, $unit:ident, $name:literal, [$($label:literal),*], $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)*
+        /// All metrics, in the order of their subsystems.
+        pub const ALL: &[Metric] = &[$(Metric {
+            name: $name,
+            kind: Kind::$kind,
+            unit: Unit::$unit,
+            labels: &[$($label),*],
+            help: $help,
+        }),*];
+    };
+}
+
+table! {
+    NODE_INFO, Gauge, Count, "truckee_node_info", ["version", "roles"], "Always 1; the labels say what runs";
+    NODE_READY, Gauge, Count, "truckee_node_ready", [], "1 while the node would answer its readiness check with yes";
+    NODE_START_SECONDS, Gauge, Seconds, "truckee_node_start_time_seconds", [], "When the process started, in seconds since 1970";
+    PROCESS_MEMORY_BYTES, Gauge, Bytes, "truckee_process_resident_memory_bytes", [], "Memory of the process that is in RAM";
+    PROCESS_CPU_SECONDS, Counter, Seconds, "truckee_process_cpu_seconds_total", [], "User and system CPU time of the process";
+    PROCESS_OPEN_FILES, Gauge, Count, "truckee_process_open_files", [], "Open file descriptors of the process";
+
+    ACTOR_RUNNING, Gauge, Count, "truckee_actor_running", ["actor"], "Supervised children alive, by kind";
+    ACTOR_RESTARTS, Counter, Count, "truckee_actor_restarts_total", ["actor"], "Children that the supervisor started again";
+    ACTOR_EXITS, Counter, Count, "truckee_actor_exits_total", ["actor", "reason"], "Ends of children by reason: stopped, failed, panicked";
+    ACTOR_ESCALATIONS, Counter, Count, "truckee_actor_escalations_total", ["actor"], "Children that ended too often within their window";
+    ACTOR_MAILBOX_WAIT_SECONDS, Histogram, Seconds, "truckee_actor_mailbox_wait_seconds", ["actor"], "Time a health check waited in the mailbox of a child";
+    ACTOR_UNRESPONSIVE, Counter, Count, "truckee_actor_unresponsive_total", ["actor"], "Health checks that a child did not answer in time";
+
+    GATE_CAPACITY_BYTES, Gauge, Bytes, "truckee_gate_capacity_bytes", ["gate"], "Bytes that a byte gate lets in at once";
+    GATE_USED_BYTES, Gauge, Bytes, "truckee_gate_used_bytes", ["gate"], "Bytes that hold a permit of a byte gate now";
+    GATE_CAPACITY, Gauge, Count, "truckee_gate_capacity_permits", ["gate"], "Permits of a counting gate";
+    GATE_USED, Gauge, Count, "truckee_gate_used_permits", ["gate"], "Permits of a counting gate that are in use now";
+    GATE_WAITING, Gauge, Count, "truckee_gate_waiting", ["gate"], "Askers that wait for a permit now";
+    GATE_WAIT_SECONDS, Histogram, Seconds, "truckee_gate_wait_seconds", ["gate"], "Time askers that had to wait spent at a gate";
+    GATE_REFUSED, Counter, Count, "truckee_gate_refused_total", ["gate"], "Askers that did not want to wait and were sent away";
+
+    CPU_QUEUE_JOBS, Gauge, Count, "truckee_cpu_queue_jobs", [], "Jobs that wait for a thread of the CPU pool";
+    CPU_THREADS, Gauge, Count, "truckee_cpu_threads", [], "Threads of the CPU pool";
+    CPU_JOBS, Counter, Count, "truckee_cpu_jobs_total", ["job", "outcome"], "Jobs of the CPU pool: done, panicked, refused, dropped";
+    CPU_WAIT_SECONDS, Histogram, Seconds, "truckee_cpu_wait_seconds", ["job"], "Time from submission of a job to its start";
+    CPU_RUN_SECONDS, Histogram, Seconds, "truckee_cpu_run_seconds", ["job"], "Time a job ran";
+
+    CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its start-up check and the reference engine works instead";
+
+    MESH_PEERS, Gauge, Count, "truckee_mesh_peers", ["state"], "Known peers by link state: idle, dialing, backoff, up, draining";
+    LINK_DIALS, Counter, Count, "truckee_link_dials_total", ["outcome"], "Dialled connections by outcome";
+    LINK_ACCEPTS, Counter, Count, "truckee_link_accepts_total", ["outcome"], "Accepted connections by outcome of the handshake";
+    LINK_REFUSED, Counter, Count, "truckee_link_refused_total", ["cause"], "Peers refused before any request was read, by cause";
+    LINK_CLOSED, Counter, Count, "truckee_link_closed_total", ["cause"], "Ends of links by cause";
+    LINK_HANDSHAKE_SECONDS, Histogram, Seconds, "truckee_link_handshake_seconds", ["side"], "TCP and TLS handshake, both sides";
+    LINK_ROUND_TRIP_SECONDS, Histogram, Seconds, "truckee_link_round_trip_seconds", [], "Heartbeat there and back";
+    LINK_RECEIVED_BYTES, Counter, Bytes, "truckee_link_received_bytes_total", [], "Bytes of frames received from peers";
+    LINK_SENT_BYTES, Counter, Bytes, "truckee_link_sent_bytes_total", [], "Bytes of frames sent to peers";
+    LINK_CALLS, Counter, Count, "truckee_link_calls_total", ["request", "outcome"], "Requests to peers by outcome";
+    LINK_CALL_SECONDS, Histogram, Seconds, "truckee_link_call_seconds", ["request"], "Time from a request to a peer to its answer";
+    LINK_PENDING_CALLS, Gauge, Count, "truckee_link_pending_calls", [], "Requests to peers that wait for their answer";
+    LINK_SERVED, Counter, Count, "truckee_link_served_total", ["request", "outcome"], "Requests of peers by outcome";
+    LINK_SERVING, Gauge, Count, "truckee_link_serving_requests", [], "Requests of peers that are being worked on";
+
+    MEMBERSHIP_MEMBERS, Gauge, Count, "truckee_membership_members", ["role"], "Members of the mesh that the roster knows, by role";
+    MEMBERSHIP_REVOKED, Gauge, Count, "truckee_membership_revoked", [], "Tombstones in the roster";
+    MEMBERSHIP_JOINS, Counter, Count, "truckee_membership_joins_total", ["outcome"], "Join requests at an introducer by outcome";
+    MEMBERSHIP_SYNCS, Counter, Count, "truckee_membership_syncs_total", ["outcome"], "Rounds of roster exchange by outcome";
+    MEMBERSHIP_REJECTED, Counter, Count, "truckee_membership_rejected_total", ["cause"], "Announcements, grants and tombstones that failed their checks";
+    MEMBERSHIP_GRANT_EXPIRES_SECONDS, Gauge, Seconds, "truckee_membership_grant_expires_seconds", [], "When this node's own grant ends, in seconds since 1970; 0 without one";
+    MEMBERSHIP_INTRODUCERS_UP, Gauge, Count, "truckee_membership_introducers_up", [], "Introducers with a live link";
+
+    STORE_SHARES, Gauge, Count, "truckee_store_shares", [], "Complete shares on disk";
+    STORE_USED_BYTES, Gauge, Bytes, "truckee_store_used_bytes", [], "Bytes of complete shares on disk";
+    STORE_AVAILABLE_BYTES, Gauge, Bytes, "truckee_store_available_bytes", [], "Bytes left for new shares after quota and reserve";
+    STORE_OPEN_SHARES, Gauge, Count, "truckee_store_open_shares", [], "Shares that are being written";
+    STORE_REQUESTS, Counter, Count, "truckee_store_requests_total", ["request", "outcome"], "Requests to the share store by outcome";
+    STORE_REQUEST_SECONDS, Histogram, Seconds, "truckee_store_request_seconds", ["request"], "Time from a request's arrival in the store to its answer";
+    STORE_WRITTEN_BYTES, Counter, Bytes, "truckee_store_written_bytes_total", [], "Bytes of blocks written";
+    STORE_READ_BYTES, Counter, Bytes, "truckee_store_read_bytes_total", [], "Bytes of blocks read for peers";
+    STORE_DISK_SECONDS, Histogram, Seconds, "truckee_store_disk_seconds", ["operation"], "Disk operations, from start to end";
+    STORE_DISK_ERRORS, Counter, Count, "truckee_store_disk_errors_total", ["operation"], "Disk operations that failed";
+    STORE_ABORTED, Counter, Count, "truckee_store_aborted_shares_total", ["cause"], "Unfinished shares removed: asked, link_lost, idle, failed, restart";
+    STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", [], "Shares found damaged and put aside";
+    STORE_SCRUBBED_BYTES, Counter, Bytes, "truckee_store_scrubbed_bytes_total", [], "Bytes read back and checked by the scrubber";
+
+    UPLOAD_FINISHED, Counter, Count, "truckee_upload_finished_total", ["outcome"], "Uploads by outcome";
+    UPLOAD_ACTIVE, Gauge, Count, "truckee_upload_active", [], "Uploads under way";
+    UPLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_upload_plaintext_bytes_total", [], "Plaintext taken in by uploads";
+    UPLOAD_SENT_BYTES, Counter, Bytes, "truckee_upload_sent_bytes_total", [], "Bytes of blocks sent to storage nodes";
+    UPLOAD_SECONDS, Histogram, Seconds, "truckee_upload_seconds", [], "Whole uploads, first byte to cap";
+    UPLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_upload_stage_seconds", ["stage"], "Stages of uploads: locate, body, encode, send, close";
+    UPLOAD_SHARES_LOST, Counter, Count, "truckee_upload_shares_lost_total", ["cause"], "Shares that an upload gave up because their peer failed";
+    UPLOAD_SHARES_MISSING, Counter, Count, "truckee_upload_shares_missing_total", [], "Shares below n at the end of successful uploads, left to repair";
+
+    DOWNLOAD_FINISHED, Counter, Count, "truckee_download_finished_total", ["outcome"], "Downloads by outcome";
+    DOWNLOAD_ACTIVE, Gauge, Count, "truckee_download_active", [], "Downloads under way";
+    DOWNLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_download_plaintext_bytes_total", [], "Plaintext given out by downloads";
+    DOWNLOAD_RECEIVED_BYTES, Counter, Bytes, "truckee_download_received_bytes_total", [], "Bytes of blocks received from storage nodes";
+    DOWNLOAD_SECONDS, Histogram, Seconds, "truckee_download_seconds", [], "Whole downloads, request to last byte";
+    DOWNLOAD_FIRST_BYTE_SECONDS, Histogram, Seconds, "truckee_download_first_byte_seconds", [], "Downloads, request to first byte";
+    DOWNLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_download_stage_seconds", ["stage"], "Stages of downloads: locate, fetch, decode, deliver";
+    DOWNLOAD_HEDGES, Counter, Count, "truckee_download_hedges_total", [], "Blocks asked of a further peer because the first was slow";
+    DOWNLOAD_CORRUPT, Counter, Count, "truckee_download_corrupt_blocks_total", [], "Blocks that failed their hash and were not used";
+
+    HTTP_REQUESTS, Counter, Count, "truckee_http_requests_total", ["route", "method", "status"], "HTTP requests by route, method and class of status";
+    HTTP_REQUEST_SECONDS, Histogram, Seconds, "truckee_http_request_seconds", ["route"], "HTTP requests, head to last byte";
+    HTTP_ACTIVE, Gauge, Count, "truckee_http_active_requests", [], "HTTP requests under way";
+    HTTP_RECEIVED_BYTES, Counter, Bytes, "truckee_http_received_bytes_total", [], "Bytes of HTTP request bodies";
+    HTTP_SENT_BYTES, Counter, Bytes, "truckee_http_sent_bytes_total", [], "Bytes of HTTP response bodies";
+}
+
+/// Gives the recorder of this process the help text and unit of every metric. Call once, after it is installed.
+pub fn describe_all() {
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.unit, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.unit, metric.help),
+            Kind::Histogram => describe_histogram!(metric.name, metric.unit, metric.help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn names_are_unique_and_say_their_unit() {
+        let mut seen = BTreeSet::new();
+        for metric in ALL {
+            assert!(seen.insert(metric.name), "{} stands twice", metric.name);
+            assert!(metric.name.starts_with("truckee_"), "{}", metric.name);
+            assert!(
+                metric
+                    .name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{}",
+                metric.name
+            );
+            let bare = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+            assert_eq!(
+                metric.kind == Kind::Counter,
+                bare != metric.name,
+                "{}",
+                metric.name
+            );
+            match metric.unit {
+                Unit::Seconds => assert!(bare.ends_with("_seconds"), "{}", metric.name),
+                Unit::Bytes => assert!(bare.ends_with("_bytes"), "{}", metric.name),
+                _ => assert!(
+                    !bare.ends_with("_seconds") && !bare.ends_with("_bytes"),
+                    "{}",
+                    metric.name
+                ),
+            }
+        }
+    }
+
+    fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+        let Ok(entries) = std::fs::read_dir(directory) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() && name != "target" && name != ".git" {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_source_of_the_program_spells_a_metric_name() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the crate lies in the workspace");
+        let mut files = Vec::new();
+        for part in ["proto", "actors/src", "nodes/src"] {
+            sources(&root.join(part), &mut files);
+        }
+        assert!(!files.is_empty());
+        for file in files
+            .iter()
+            .filter(|file| !file.ends_with("actors/src/metrics.rs"))
+        {
+            let text = std::fs::read_to_string(file).expect("sources are readable text");
+            for metric in ALL {
+                let literal = format!("\"{}\"", metric.name);
+                assert!(!text.contains(&literal), "{} spells {literal}", file.display());
+            }
+        }
+    }
+}
