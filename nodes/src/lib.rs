@@ -1,1 +1,19 @@
-//! A node from its configuration: roles, identity, start and stop, and the HTTP gateway
+//! A node from its configuration: roles, identity, start and stop, and the HTTP gateway.
+//!
+//! [`init::init_node`] makes the directory of a new node, `run_node` runs it until it is told to stop. What a
+//! running node tells about itself stands in [`run_file::RunFile`].
+
+pub mod config;
+pub mod dir;
+pub mod identity;
+pub mod init;
+pub mod lock;
+pub mod logging;
+pub mod ports;
+pub mod role;
+pub mod run_file;
+
+pub use config::{Config, ConfigErrors, LogFormat, LogLevel};
+pub use init::{InitError, InitExtra, InitSpec, Initialised, init_node};
+pub use role::Role;
+pub use run_file::{RunFile, RunFileError};

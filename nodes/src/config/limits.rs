@@ -1,0 +1,84 @@
+//! Bounds on the work that one node takes on at a time: section `[limits]`.
+
+use std::time::Duration;
+
+use super::reader::{Reader, Section};
+use super::value::{Bounded, ByteCount};
+
+/// Section `[limits]`. Beyond a bound clients are told to come back later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Uploads under way at once.
+    pub uploads: usize,
+    /// Downloads under way at once.
+    pub downloads: usize,
+    /// Plaintext bytes of segments in memory, over all uploads and downloads.
+    pub transfer_bytes: u64,
+    /// Longest body of an upload.
+    pub body_bytes: u64,
+    /// Longest body of an upload that derives its key from its content: it is kept on disk meanwhile.
+    pub convergent_bytes: u64,
+    /// How long transfers under way may take to end when the node stops.
+    pub drain: Duration,
+    /// Threads that seal, code and hash; 0 in the file: as many as there are cores.
+    pub cpu_threads: usize,
+    /// HTTP connections open at once, for each thread that serves them.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Limits {
+            // Each holds at least one segment: 64 of the default length fill `transfer_bytes` twice, so that the
+            // byte bound and not this one decides for large files, and small files still go in parallel.
+            uploads: 64,
+            // A download that waits for its first block costs a few kilobytes only.
+            downloads: 256,
+            // With 3-of-10 a segment under way costs 4.3 times its length: about 100 MiB in all.
+            transfer_bytes: 24 << 20,
+            // As much as a file of the default segment length can hold.
+            body_bytes: 1 << 40,
+            convergent_bytes: 4 << 30,
+            // A service manager gives a process 90 s before it kills it; a quarter of that is enough for what
+            // moves at all.
+            drain: Duration::from_secs(20),
+            cpu_threads: cores,
+            // Twenty times the transfers that can be under way; each idle connection costs a few kilobytes.
+            connections: 4096,
+        }
+    }
+}
+
+pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> Limits {
+    let default = Limits::default();
+    let mut section = reader.section(root, "limits");
+    let section = &mut section;
+    let uploads: Bounded<1, 4096> = reader.or(section, "uploads", Bounded(default.uploads as u64));
+    let downloads: Bounded<1, 65_536> = reader.or(section, "downloads", Bounded(default.downloads as u64));
+    // Below one segment of the greatest length nothing could move; what the gate counts fits in 32 bits.
+    let transfer_bounds = 1 << 20..=u64::from(u32::MAX);
+    let transfer_bytes =
+        reader.bytes_between(section, "transfer_bytes", transfer_bounds, default.transfer_bytes);
+    let body_bytes: ByteCount = reader.or(section, "body_bytes", ByteCount(default.body_bytes));
+    let convergent: ByteCount = reader.or(section, "convergent_bytes", ByteCount(default.convergent_bytes));
+    let drain: Bounded<0, 3600> = reader.or(section, "drain_seconds", Bounded(default.drain.as_secs()));
+    let cpu_threads: Bounded<0, 256> = reader.or(section, "cpu_threads", Bounded(0));
+    let connections: Bounded<8, 65_536> =
+        reader.or(section, "connections", Bounded(default.connections as u64));
+    reader.finish(section);
+    Limits {
+        uploads: uploads.0 as usize,
+        downloads: downloads.0 as usize,
+        transfer_bytes,
+        body_bytes: body_bytes.0,
+        convergent_bytes: convergent.0,
+        drain: Duration::from_secs(drain.0),
+        cpu_threads: if cpu_threads.0 == 0 {
+            default.cpu_threads
+        } else {
+            cpu_threads.0 as usize
+        },
+        connections: connections.0 as usize,
+    }
+}

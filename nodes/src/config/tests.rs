@@ -1,0 +1,228 @@
+//! Whole files: what is taken, and what is said of one that is not.
+
+use std::time::Duration;
+
+use super::*;
+
+const INVITE: &str = "truckee://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@127.0.0.1:7000/\
+                      aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn errors_of(text: &str) -> Vec<String> {
+    Config::parse(text)
+        .expect_err("has errors")
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn the_shortest_file() {
+    let config = Config::parse("nickname = \"a\"\nroles = [\"introducer\"]\n").unwrap();
+    assert_eq!(config.listen, LISTEN_DEFAULT);
+    assert_eq!(config.introducer, Some(IntroducerConfig { grant_days: 30 }));
+    assert_eq!((config.gateway, config.storage), (None, None));
+    assert_eq!(
+        config.log,
+        LogConfig {
+            format: LogFormat::Pretty,
+            level: LogLevel::Info
+        }
+    );
+    assert_eq!(config.limits, Limits::default());
+}
+
+#[test]
+fn the_longest_file() {
+    let text = format!(
+        r#"
+        nickname = "alpha"
+        roles = ["gateway", "storage", "introducer"]
+        listen = "0.0.0.0:7000"
+        advertise = ["alpha.example.org:7000", "[2001:db8::1]:7000"]
+        zone = "attic"
+        invites = ["{INVITE}"]
+        [gateway]
+        listen = "[::1]:3456"
+        k = 4
+        n = 16
+        happy = 12
+        segment_bytes = "256 KiB"
+        erasure = "novelpoly"
+        workers = 3
+        [storage]
+        quota_bytes = "2 TB"
+        reserve_bytes = 0
+        [introducer]
+        grant_days = 7
+        [log]
+        format = "json"
+        level = "debug"
+        [metrics]
+        listen = "127.0.0.1:9100"
+        [limits]
+        uploads = 1
+        downloads = 2
+        transfer_bytes = "64 MiB"
+        body_bytes = 1000
+        convergent_bytes = "1 MiB"
+        drain_seconds = 3
+        cpu_threads = 2
+        connections = 100
+        "#
+    );
+    let config = Config::parse(&text).unwrap();
+    assert_eq!(config.advertise.len(), 2);
+    assert_eq!(config.invites, [InviteText(INVITE.to_owned())]);
+    let gateway = config.gateway.unwrap();
+    assert_eq!(gateway.encoding, encoding(4, 16, 12, 256 << 10).unwrap());
+    assert_eq!((gateway.erasure, gateway.workers), (ErasureEngine::Novelpoly, 3));
+    let storage = StorageConfig {
+        quota_bytes: Some(2_000_000_000_000),
+        reserve_bytes: 0,
+    };
+    assert_eq!(config.storage, Some(storage));
+    assert_eq!(config.metrics_listen.port(), 9100);
+    let limits = Limits {
+        uploads: 1,
+        downloads: 2,
+        transfer_bytes: 64 << 20,
+        body_bytes: 1000,
+        convergent_bytes: 1 << 20,
+        drain: Duration::from_secs(3),
+        cpu_threads: 2,
+        connections: 100,
+    };
+    assert_eq!(config.limits, limits);
+}
+
+#[test]
+fn all_errors_at_once_with_line_and_key() {
+    let text = "nickname = 7\n\
+                roles = [\"gateway\", \"baker\"]\n\
+                listen = \"localhost\"\n\
+                advertise = [\"no-port\"]\n\
+                colour = \"red\"\n\
+                [gateway]\n\
+                lisen = \"127.0.0.1:1\"\n\
+                k = -1\n\
+                [log]\n\
+                level = \"loud\"\n\
+                [limits]\n\
+                transfer_bytes = 5\n\
+                drain_seconds = 1.5\n";
+    assert_eq!(
+        errors_of(text),
+        [
+            "line 1: nickname: must be a text, not a whole number",
+            "line 2: roles: must be \"introducer\", \"storage\", \"vdrive\" or \"gateway\", not \"baker\"",
+            "line 3: listen: must be an address and port such as \"127.0.0.1:3456\" or \"[::]:3456\", \
+             not \"localhost\"",
+            "line 4: advertise: must be a host and port that other nodes can dial, such as \
+             \"peer1.example.org:7000\", not \"no-port\"",
+            "line 5: colour: unknown key",
+            "line 6: gateway: has no effect: \"gateway\" is not among the roles of this node",
+            "line 10: log.level: must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\", not \"loud\"",
+            "line 12: limits.transfer_bytes: must be between 1048576 and 4294967295, not 5",
+            "line 13: limits.drain_seconds: must be a whole number, not a number with a fraction",
+        ]
+    );
+}
+
+#[test]
+fn errors_inside_a_section_of_a_role() {
+    let text = format!(
+        "nickname = \"a\"\nroles = [\"gateway\"]\ninvites = [\"{INVITE}\"]\n\
+         [gateway]\nlisen = \"127.0.0.1:1\"\nk = 10\nn = 3\nerasure = \"best\"\nworkers = 0\n"
+    );
+    assert_eq!(
+        errors_of(&text),
+        [
+            "line 5: gateway.lisen: unknown key; did you mean \"listen\"?",
+            "line 7: gateway: 10 shares cannot be needed when only 3 are made",
+            "line 8: gateway.erasure: must be \"auto\", \"simd\" or \"novelpoly\", not \"best\"",
+            "line 9: gateway.workers: must be between 1 and 64, not 0",
+        ]
+    );
+}
+
+#[test]
+fn encodings_that_cannot_be() {
+    for (k, n, happy, part) in [
+        (3, 257, 7, "257"),
+        (0, 10, 7, "0-of-10"),
+        (1, 0, 1, "1-of-0"),
+        (3, 3, 3, "no loss"),
+        (3, 10, 11, "happy = 11"),
+    ] {
+        let text = format!(
+            "nickname = \"a\"\nroles = [\"gateway\"]\ninvites = [\"{INVITE}\"]\n\
+             [gateway]\nk = {k}\nn = {n}\nhappy = {happy}\n"
+        );
+        let errors = errors_of(&text);
+        assert!(errors.len() == 1 && errors[0].contains(part), "{errors:?}");
+    }
+}
+
+#[test]
+fn what_is_missing() {
+    assert_eq!(
+        errors_of("[log]\n"),
+        [
+            "line 1: nickname: is missing; it has no default",
+            "line 1: roles: is missing; it has no default"
+        ]
+    );
+    assert_eq!(
+        errors_of("nickname = \"a\"\nroles = [\"storage\"]\n"),
+        ["line 1: invites: is empty: a node that is no introducer needs the invite of one"]
+    );
+    assert_eq!(
+        errors_of("nickname = \"a\"\nroles = []\n"),
+        ["line 2: roles: is empty: a node without a role does nothing"]
+    );
+    assert_eq!(
+        errors_of("nickname = \"a\"\nroles = [\"introducer\", \"introducer\"]\n"),
+        ["line 2: roles: names \"introducer\" twice"]
+    );
+}
+
+#[test]
+fn what_is_not_toml() {
+    let errors = errors_of("nickname = \"a\nroles = [\"introducer\"]\nlisten = = 3\n");
+    assert!(errors.len() >= 2, "{errors:?}");
+    assert!(errors[0].starts_with("line 1: is not TOML"), "{errors:?}");
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.starts_with("line 3: is not TOML")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_secret_is_never_repeated() {
+    let text = "nickname = \"a\"\nroles = [\"storage\"]\ninvites = [\"truckeee://x@y:1/secret-word\"]\n";
+    let errors = errors_of(text).join("\n");
+    assert!(
+        errors.contains("must be an invite") && !errors.contains("secret-word"),
+        "{errors}"
+    );
+    let config = Config::parse(&format!(
+        "nickname = \"a\"\nroles = [\"storage\"]\ninvites = [\"{INVITE}\"]\n"
+    ))
+    .unwrap();
+    assert!(!format!("{config:?}").contains(INVITE));
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let error = Config::load(temp.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("truckee.toml") && error.contains("truckee init"),
+        "{error}"
+    );
+    std::fs::write(temp.path().join("truckee.toml"), vec![b'#'; 1 + (1 << 20)]).unwrap();
+    let error = Config::load(temp.path()).unwrap_err().to_string();
+    assert!(error.contains("1048577 bytes long"), "{error}");
+}

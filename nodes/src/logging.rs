@@ -1,0 +1,71 @@
+//! What the node writes about itself: `tracing` events on stderr, for people or as JSON.
+//!
+//! Caps and invites never get here, by two rules: our own code logs no request paths, bodies or secrets, and code of
+//! others (which might log a URL) is heard from warnings upwards only, whatever level is configured.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// The parts of this program whose events follow the configured level.
+const OWN_TARGETS: [&str; 5] = [
+    "truckee",
+    "truckee_nodes",
+    "truckee_actors",
+    "truckee_engine",
+    "truckee_wire",
+];
+
+/// Starts logging for the whole process. Does nothing if logging was started before, as in tests that start several
+/// nodes in one process.
+pub fn start(config: LogConfig) {
+    let builder = fmt()
+        .with_env_filter(filter(config))
+        .with_writer(std::io::stderr)
+        .with_target(true);
+    let started = match config.format {
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+        LogFormat::Pretty => {
+            let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(on_terminal).finish().try_init()
+        }
+    };
+    if started.is_err() {
+        tracing::debug!("logging was started before; the first configuration stays");
+    }
+}
+
+/// Our events from the configured level upwards, those of others from warnings upwards.
+fn filter(config: LogConfig) -> EnvFilter {
+    let level = config.level.word();
+    let mut directives = vec![if level == "error" {
+        "error".to_owned()
+    } else {
+        "warn".to_owned()
+    }];
+    directives.extend(OWN_TARGETS.iter().map(|target| format!("{target}={level}")));
+    EnvFilter::new(directives.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogLevel;
+
+    #[test]
+    fn others_are_heard_from_warnings_upwards_at_every_level() {
+        for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
+            let text = filter(LogConfig {
+                format: LogFormat::Json,
+                level,
+            })
+            .to_string();
+            assert!(text.split(',').any(|directive| directive == "warn"), "{text}");
+            for directive in text.split(',').filter(|directive| directive.contains('=')) {
+                assert!(directive.starts_with("truckee"), "{text}");
+            }
+        }
+    }
+}
