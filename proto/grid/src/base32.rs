@@ -8,7 +8,9 @@ use data_encoding::{Encoding, Specification};
 static LOWER_NOPAD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification.encoding().expect("the alphabet has 32 distinct symbols")
+    specification
+        .encoding()
+        .expect("the alphabet has 32 distinct symbols")
 });
 
 /// Why a text is not base32 in the sense of this module.
@@ -47,13 +49,20 @@ pub const fn text_len(bytes: usize) -> usize {
 /// # Errors
 /// [`Base32Error`] when `text` is not the text that [`encode`] gives for any bytes.
 pub fn decode(text: &str) -> Result<Vec<u8>, Base32Error> {
-    LOWER_NOPAD.decode(text.as_bytes()).map_err(|error| match error.kind {
-        data_encoding::DecodeKind::Length => {
-            let whole = text.len() * 5 / 8;
-            Base32Error::Length { expected: text_len(whole), found: text.len() }
-        }
-        _ => Base32Error::Character { position: error.position + 1 },
-    })
+    LOWER_NOPAD
+        .decode(text.as_bytes())
+        .map_err(|error| match error.kind {
+            data_encoding::DecodeKind::Length => {
+                let whole = text.len() * 5 / 8;
+                Base32Error::Length {
+                    expected: text_len(whole),
+                    found: text.len(),
+                }
+            }
+            _ => Base32Error::Character {
+                position: error.position + 1,
+            },
+        })
 }
 
 /// The `N` bytes of `text`.
@@ -61,7 +70,10 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base32Error> {
 /// # Errors
 /// [`Base32Error`] when `text` is not the text that [`encode`] gives for any `N` bytes.
 pub fn decode_array<const N: usize>(text: &str) -> Result<[u8; N], Base32Error> {
-    let length = Base32Error::Length { expected: text_len(N), found: text.len() };
+    let length = Base32Error::Length {
+        expected: text_len(N),
+        found: text.len(),
+    };
     if text.len() != text_len(N) {
         return Err(length);
     }

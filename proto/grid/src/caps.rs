@@ -141,9 +141,10 @@ impl MutableCap {
     #[must_use]
     pub fn to_read(&self) -> Option<Self> {
         match self {
-            Self::Write { key, fingerprint } => {
-                Some(Self::Read { key: key.read_key(), fingerprint: *fingerprint })
-            }
+            Self::Write { key, fingerprint } => Some(Self::Read {
+                key: key.read_key(),
+                fingerprint: *fingerprint,
+            }),
             Self::Read { .. } => Some(self.clone()),
             Self::Verify { .. } => None,
         }
@@ -152,7 +153,10 @@ impl MutableCap {
     /// The cap that checks.
     #[must_use]
     pub fn to_verifier(&self) -> Self {
-        Self::Verify { si: self.storage_index(), fingerprint: self.fingerprint() }
+        Self::Verify {
+            si: self.storage_index(),
+            fingerprint: self.fingerprint(),
+        }
     }
 }
 
@@ -267,7 +271,10 @@ impl Cap {
     /// Whether the cap names a directory.
     #[must_use]
     pub const fn is_directory(&self) -> bool {
-        matches!(self, Self::Dir(_) | Self::DirLit(_) | Self::DirChk(_) | Self::DirChkVerifier(_))
+        matches!(
+            self,
+            Self::Dir(_) | Self::DirLit(_) | Self::DirChk(_) | Self::DirChkVerifier(_)
+        )
     }
 
     /// Whether the thing can change.
@@ -312,5 +319,11 @@ fn mutable_kind(cap: &MutableCap, kinds: [&'static str; 3]) -> &'static str {
 }
 
 fn chk_fields(first: &[u8; 16], ueb_hash: Hash, coding: Coding, size: u64) -> String {
-    format!("{}:{}:{}:{}:{size}", base32::encode(first), ueb_hash.to_base32(), coding.k(), coding.n())
+    format!(
+        "{}:{}:{}:{}:{size}",
+        base32::encode(first),
+        ueb_hash.to_base32(),
+        coding.k(),
+        coding.n()
+    )
 }

@@ -106,7 +106,12 @@ impl Engines {
             LaneCheck::Differ => (HashingEngine::Portable, Check::Differ),
             LaneCheck::Unsupported => (HashingEngine::Portable, Check::Unsupported),
         };
-        Ok(Self { sealing, erasure, hashing, checks: [sealing_check, erasure_check, hashing_check] })
+        Ok(Self {
+            sealing,
+            erasure,
+            hashing,
+            checks: [sealing_check, erasure_check, hashing_check],
+        })
     }
 
     /// The references, whatever the machine can do.
@@ -125,9 +130,21 @@ impl Engines {
     pub const fn report(&self) -> [EngineStatus; 3] {
         let [sealing, erasure, hashing] = self.checks;
         [
-            EngineStatus { what: "sealing", engine: self.sealing.name(), check: sealing },
-            EngineStatus { what: "erasure", engine: self.erasure.name(), check: erasure },
-            EngineStatus { what: "hashing", engine: self.hashing.name(), check: hashing },
+            EngineStatus {
+                what: "sealing",
+                engine: self.sealing.name(),
+                check: sealing,
+            },
+            EngineStatus {
+                what: "erasure",
+                engine: self.erasure.name(),
+                check: erasure,
+            },
+            EngineStatus {
+                what: "hashing",
+                engine: self.hashing.name(),
+                check: hashing,
+            },
         ]
     }
 }

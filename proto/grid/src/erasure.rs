@@ -91,7 +91,9 @@ pub enum ErasureError {
         coding: Coding,
     },
     /// Blocks of different lengths, or of a length that is no multiple of 64.
-    #[error("blocks must all have one length, a multiple of {BLOCK_UNIT_BYTES} bytes: found {found} beside {expected}")]
+    #[error(
+        "blocks must all have one length, a multiple of {BLOCK_UNIT_BYTES} bytes: found {found} beside {expected}"
+    )]
     BlockLength {
         /// Length of the first block.
         expected: usize,
@@ -150,7 +152,10 @@ impl Codec {
     pub fn encode(&mut self, data: &[&[u8]]) -> Result<Vec<Bytes>, ErasureError> {
         let need = self.coding.k();
         if data.len() != need {
-            return Err(ErasureError::TooFew { have: data.len(), need });
+            return Err(ErasureError::TooFew {
+                have: data.len(),
+                need,
+            });
         }
         let block_bytes = check_lengths(data.iter().copied())?;
         let recovery = self.coding.recovery();
@@ -202,14 +207,20 @@ impl Codec {
         wanted: &[ShareNumber],
     ) -> Result<Vec<Bytes>, ErasureError> {
         if let Some(&share) = wanted.iter().find(|&&share| !self.coding.has(share)) {
-            return Err(ErasureError::Share { share, coding: self.coding });
+            return Err(ErasureError::Share {
+                share,
+                coding: self.coding,
+            });
         }
         let k = self.coding.k();
         let data = self.decode(present)?.freeze();
         let block_bytes = data.len() / k;
         let blocks: Vec<&[u8]> = data.chunks_exact(block_bytes).collect();
-        let recovery =
-            if wanted.iter().any(|share| share.index() >= k) { self.encode(&blocks)? } else { Vec::new() };
+        let recovery = if wanted.iter().any(|share| share.index() >= k) {
+            self.encode(&blocks)?
+        } else {
+            Vec::new()
+        };
         let block = |share: &ShareNumber| match share.index().checked_sub(k) {
             None => data.slice(share.index() * block_bytes..(share.index() + 1) * block_bytes),
             Some(index) => recovery[index].clone(),
@@ -224,14 +235,26 @@ impl Codec {
     ) -> Result<Vec<(ShareNumber, &'a [u8])>, ErasureError> {
         let mut chosen = present.to_vec();
         chosen.sort_unstable_by_key(|(share, _)| *share);
-        let twice = chosen.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0);
-        let beyond = chosen.last().map(|(share, _)| *share).filter(|&share| !self.coding.has(share));
+        let twice = chosen
+            .windows(2)
+            .find(|pair| pair[0].0 == pair[1].0)
+            .map(|pair| pair[0].0);
+        let beyond = chosen
+            .last()
+            .map(|(share, _)| *share)
+            .filter(|&share| !self.coding.has(share));
         if let Some(share) = twice.or(beyond) {
-            return Err(ErasureError::Share { share, coding: self.coding });
+            return Err(ErasureError::Share {
+                share,
+                coding: self.coding,
+            });
         }
         let need = self.coding.k();
         if chosen.len() < need {
-            return Err(ErasureError::TooFew { have: chosen.len(), need });
+            return Err(ErasureError::TooFew {
+                have: chosen.len(),
+                need,
+            });
         }
         check_lengths(chosen.iter().map(|(_, block)| *block))?;
         chosen.truncate(need);
@@ -242,17 +265,32 @@ impl Codec {
 fn check_lengths<'a>(mut blocks: impl Iterator<Item = &'a [u8]>) -> Result<usize, ErasureError> {
     let expected = blocks.next().map_or(0, <[u8]>::len);
     if expected == 0 || !expected.is_multiple_of(BLOCK_UNIT_BYTES) {
-        return Err(ErasureError::BlockLength { expected, found: expected });
+        return Err(ErasureError::BlockLength {
+            expected,
+            found: expected,
+        });
     }
     match blocks.find(|block| block.len() != expected) {
-        Some(block) => Err(ErasureError::BlockLength { expected, found: block.len() }),
+        Some(block) => Err(ErasureError::BlockLength {
+            expected,
+            found: block.len(),
+        }),
         None => Ok(expected),
     }
 }
 
 /// Shapes on which the engines are compared at start: k below, at and above powers of two and n − k, and the extremes.
-const CHECK_SHAPES: [(u32, u32); 9] =
-    [(1, 2), (2, 3), (3, 10), (4, 12), (7, 20), (8, 9), (5, 6), (33, 64), (255, 256)];
+const CHECK_SHAPES: [(u32, u32); 9] = [
+    (1, 2),
+    (2, 3),
+    (3, 10),
+    (4, 12),
+    (7, 20),
+    (8, 9),
+    (5, 6),
+    (33, 64),
+    (255, 256),
+];
 
 /// The first shape on which the engines do not make the same recovery blocks, or the fast one does not restore the data
 /// from them; `None` if they agree on all.
@@ -268,7 +306,9 @@ pub(crate) fn first_disagreement() -> Result<Option<Coding>, ParamsError> {
 
 fn agree_on(coding: Coding) -> bool {
     let k = coding.k();
-    let bytes: Vec<u8> = (0..k * BLOCK_UNIT_BYTES).map(|i| ((i * i) >> 3) as u8 ^ (i * 151) as u8).collect();
+    let bytes: Vec<u8> = (0..k * BLOCK_UNIT_BYTES)
+        .map(|i| ((i * i) >> 3) as u8 ^ (i * 151) as u8)
+        .collect();
     let data: Vec<&[u8]> = bytes.chunks_exact(BLOCK_UNIT_BYTES).collect();
     let mut fast = Codec::new(coding, ErasureEngine::Simd);
     let mut reference = Codec::new(coding, ErasureEngine::Novelpoly);
@@ -279,7 +319,10 @@ fn agree_on(coding: Coding) -> bool {
         return false;
     }
     let data = data.iter().enumerate().map(|(index, block)| (index, *block));
-    let recovery = made.iter().enumerate().map(|(index, block)| (k + index, &block[..]));
+    let recovery = made
+        .iter()
+        .enumerate()
+        .map(|(index, block)| (k + index, &block[..]));
     let last_k: Vec<(ShareNumber, &[u8])> = data
         .chain(recovery)
         .skip(coding.recovery())

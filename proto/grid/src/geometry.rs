@@ -57,9 +57,17 @@ impl Geometry {
         }
         let segments = file_bytes.div_ceil(segment_bytes.into());
         if segments > SEGMENTS_MAX {
-            return Err(GeometryError::TooLong { file_bytes, segment_bytes });
+            return Err(GeometryError::TooLong {
+                file_bytes,
+                segment_bytes,
+            });
         }
-        Ok(Self { file_bytes, segment_bytes, coding, segments })
+        Ok(Self {
+            file_bytes,
+            segment_bytes,
+            coding,
+            segments,
+        })
     }
 
     /// Plaintext bytes of the file.
@@ -168,7 +176,9 @@ impl Geometry {
 /// Bytes of each block of a segment with `plain_bytes` of plaintext.
 #[must_use]
 pub fn block_bytes(plain_bytes: usize, coding: Coding) -> usize {
-    (plain_bytes + TAG_BYTES).div_ceil(coding.k()).next_multiple_of(BLOCK_UNIT_BYTES)
+    (plain_bytes + TAG_BYTES)
+        .div_ceil(coding.k())
+        .next_multiple_of(BLOCK_UNIT_BYTES)
 }
 
 /// Bytes of a segment sealed and padded: the capacity to give a buffer for `plain_bytes` of plaintext, so that sealing and

@@ -110,7 +110,10 @@ impl WriteKey {
     /// The key that a reader gets.
     #[must_use]
     pub fn read_key(&self) -> MutableReadKey {
-        MutableReadKey(first_16(&Zeroizing::new(tagged(TAG_MUTABLE_READ_KEY, &[&self.0]))))
+        MutableReadKey(first_16(&Zeroizing::new(tagged(
+            TAG_MUTABLE_READ_KEY,
+            &[&self.0],
+        ))))
     }
 
     /// The key that signs changes.
@@ -136,7 +139,10 @@ impl MutableReadKey {
     /// The name under which the thing is kept.
     #[must_use]
     pub fn storage_index(&self) -> StorageIndex {
-        StorageIndex(first_16(&Zeroizing::new(tagged(TAG_MUTABLE_STORAGE_INDEX, &[&self.0]))))
+        StorageIndex(first_16(&Zeroizing::new(tagged(
+            TAG_MUTABLE_STORAGE_INDEX,
+            &[&self.0],
+        ))))
     }
 
     /// The key under which names, read caps and metadata are sealed.

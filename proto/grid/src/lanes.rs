@@ -32,7 +32,9 @@ pub(crate) fn check() -> LaneCheck {
         let mut check = LaneCheck::Agree;
         for length in lengths {
             let messages: [Vec<u8>; LANES] = std::array::from_fn(|lane| {
-                (0..length).map(|i: usize| (i * 31 + lane * 97 + length) as u8).collect()
+                (0..length)
+                    .map(|i: usize| (i * 31 + lane * 97 + length) as u8)
+                    .collect()
             });
             let borrowed = std::array::from_fn(|lane| &messages[lane][..]);
             let Some(hashes) = kernel(hashing::domain::BLOCK, borrowed) else {
@@ -50,7 +52,11 @@ pub(crate) fn check() -> LaneCheck {
 /// The first 32 bytes of TurboSHAKE128 of each message. All messages must have one length.
 pub(crate) fn turboshake128_x4(domain: u8, messages: [&[u8]; LANES]) -> [[u8; 32]; LANES] {
     debug_assert!(messages.iter().all(|message| message.len() == messages[0].len()));
-    let lanes = if check() == LaneCheck::Agree { kernel(domain, messages) } else { None };
+    let lanes = if check() == LaneCheck::Agree {
+        kernel(domain, messages)
+    } else {
+        None
+    };
     lanes.unwrap_or_else(|| messages.map(|message| hashing::turboshake128(domain, &[message])))
 }
 
@@ -98,8 +104,7 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     pub(super) fn turboshake128_x4(domain: u8, messages: [&[u8]; 4]) -> [[u8; 32]; 4] {
         let mut state = [_mm256_setzero_si256(); 25];
-        let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] =
-            messages.map(<[u8]>::as_chunks::<RATE>);
+        let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = messages.map(<[u8]>::as_chunks::<RATE>);
         for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
             absorb(&mut state, [a, b, c, d]);
         }
@@ -147,7 +152,10 @@ mod avx2 {
     macro_rules! rotate {
         ($lanes:expr, $by:literal) => {{
             let lanes = $lanes;
-            _mm256_or_si256(_mm256_slli_epi64::<$by>(lanes), _mm256_srli_epi64::<{ 64 - $by }>(lanes))
+            _mm256_or_si256(
+                _mm256_slli_epi64::<$by>(lanes),
+                _mm256_srli_epi64::<{ 64 - $by }>(lanes),
+            )
         }};
     }
 
@@ -169,11 +177,41 @@ mod avx2 {
         ];
         let t = |index: usize| _mm256_xor_si256(s[index], d[index % 5]);
         let b = [
-            [t(0), rotate!(t(6), 44), rotate!(t(12), 43), rotate!(t(18), 21), rotate!(t(24), 14)],
-            [rotate!(t(3), 28), rotate!(t(9), 20), rotate!(t(10), 3), rotate!(t(16), 45), rotate!(t(22), 61)],
-            [rotate!(t(1), 1), rotate!(t(7), 6), rotate!(t(13), 25), rotate!(t(19), 8), rotate!(t(20), 18)],
-            [rotate!(t(4), 27), rotate!(t(5), 36), rotate!(t(11), 10), rotate!(t(17), 15), rotate!(t(23), 56)],
-            [rotate!(t(2), 62), rotate!(t(8), 55), rotate!(t(14), 39), rotate!(t(15), 41), rotate!(t(21), 2)],
+            [
+                t(0),
+                rotate!(t(6), 44),
+                rotate!(t(12), 43),
+                rotate!(t(18), 21),
+                rotate!(t(24), 14),
+            ],
+            [
+                rotate!(t(3), 28),
+                rotate!(t(9), 20),
+                rotate!(t(10), 3),
+                rotate!(t(16), 45),
+                rotate!(t(22), 61),
+            ],
+            [
+                rotate!(t(1), 1),
+                rotate!(t(7), 6),
+                rotate!(t(13), 25),
+                rotate!(t(19), 8),
+                rotate!(t(20), 18),
+            ],
+            [
+                rotate!(t(4), 27),
+                rotate!(t(5), 36),
+                rotate!(t(11), 10),
+                rotate!(t(17), 15),
+                rotate!(t(23), 56),
+            ],
+            [
+                rotate!(t(2), 62),
+                rotate!(t(8), 55),
+                rotate!(t(14), 39),
+                rotate!(t(15), 41),
+                rotate!(t(21), 2),
+            ],
         ];
         for (row, b) in b.iter().enumerate() {
             for x in 0..5 {
@@ -216,7 +254,11 @@ mod tests {
         for length in 0..=2 * 168 + 9 {
             let message = vec![0xa5; length];
             let expected = [turboshake128(domain::NODE, &[&message]); LANES];
-            assert_eq!(turboshake128_x4(domain::NODE, [&message; LANES]), expected, "length {length}");
+            assert_eq!(
+                turboshake128_x4(domain::NODE, [&message; LANES]),
+                expected,
+                "length {length}"
+            );
         }
     }
 

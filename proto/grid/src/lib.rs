@@ -26,10 +26,10 @@ pub mod keys;
 mod lanes;
 pub mod merkle;
 pub mod params;
-// pub mod pipeline;
-// pub mod placement;
+pub mod pipeline;
+pub mod placement;
 pub mod sealing;
-// pub mod share;
+pub mod share;
 pub mod ueb;
 
 pub use caps::{Cap, ChkCap, ChkVerifier};

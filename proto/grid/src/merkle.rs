@@ -61,7 +61,11 @@ fn hash_all(domain: u8, messages: &[&[u8]]) -> Vec<Hash> {
     let mut hashes = Vec::with_capacity(messages.len());
     let mut rest = messages;
     while let Some(first) = rest.first() {
-        let alike = rest.iter().take(LANES).take_while(|message| message.len() == first.len()).count();
+        let alike = rest
+            .iter()
+            .take(LANES)
+            .take_while(|message| message.len() == first.len())
+            .count();
         let (group, after) = rest.split_at(alike);
         if alike == 1 {
             hashes.push(Hash(hashing::turboshake128(domain, group)));

@@ -155,13 +155,20 @@ impl Encoding {
     /// # Errors
     /// [`ParamsError`] says which bound is broken.
     pub fn new(coding: Coding, happy: u32, segment_bytes: u32) -> Result<Self, ParamsError> {
-        let refused = ParamsError::Happy { happy, n: coding.n.into() };
+        let refused = ParamsError::Happy {
+            happy,
+            n: coding.n.into(),
+        };
         let happy_short = u16::try_from(happy).map_err(|_| refused)?;
         if happy_short == 0 || happy_short > coding.n {
             return Err(refused);
         }
         check_segment_bytes(segment_bytes.into())?;
-        Ok(Self { coding, happy: happy_short, segment_bytes })
+        Ok(Self {
+            coding,
+            happy: happy_short,
+            segment_bytes,
+        })
     }
 
     /// The code.
@@ -186,7 +193,11 @@ impl Encoding {
 impl Default for Encoding {
     /// 3-of-10, happy 7, segments of 1 MiB.
     fn default() -> Self {
-        Self { coding: Coding { k: 3, n: 10 }, happy: 7, segment_bytes: SEGMENT_BYTES_DEFAULT }
+        Self {
+            coding: Coding { k: 3, n: 10 },
+            happy: 7,
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+        }
     }
 }
 
@@ -198,5 +209,9 @@ pub fn check_segment_bytes(segment_bytes: u64) -> Result<u32, ParamsError> {
     let refused = ParamsError::SegmentBytes { segment_bytes };
     let short = u32::try_from(segment_bytes).map_err(|_| refused)?;
     let bounded = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&short);
-    if bounded && short.is_multiple_of(SEGMENT_BYTES_UNIT) { Ok(short) } else { Err(refused) }
+    if bounded && short.is_multiple_of(SEGMENT_BYTES_UNIT) {
+        Ok(short)
+    } else {
+        Err(refused)
+    }
 }

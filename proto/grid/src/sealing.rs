@@ -84,7 +84,10 @@ impl Sealer {
     /// [`SealError`]; what is then left in the buffer is not plaintext.
     pub fn open(&self, segment: SegmentIndex, last: bool, buffer: &mut BytesMut) -> Result<(), SealError> {
         if buffer.len() < TAG_BYTES {
-            return Err(SealError::TooShort { segment, found: buffer.len() });
+            return Err(SealError::TooShort {
+                segment,
+                found: buffer.len(),
+            });
         }
         if open(self.engine, &self.key, &nonce(segment, last), buffer) {
             Ok(())
@@ -135,14 +138,14 @@ pub fn open(
     }
     let plain_bytes = buffer.len() - TAG_BYTES;
     let opened = match engine {
-        SealingEngine::Fast => {
-            crypto_secretbox_open_easy_inplace(buffer, nonce, key.expose()).is_ok()
-        }
+        SealingEngine::Fast => crypto_secretbox_open_easy_inplace(buffer, nonce, key.expose()).is_ok(),
         SealingEngine::Reference => {
             let (tag, text) = buffer.split_at_mut(TAG_BYTES);
             let tag = Tag::clone_from_slice(tag);
             let nonce = Nonce::from_slice(nonce);
-            let opened = reference(key).decrypt_in_place_detached(nonce, b"", text, &tag).is_ok();
+            let opened = reference(key)
+                .decrypt_in_place_detached(nonce, b"", text, &tag)
+                .is_ok();
             buffer.copy_within(TAG_BYTES.., 0);
             opened
         }
@@ -160,7 +163,9 @@ fn reference(key: &CipherKey) -> XSalsa20Poly1305 {
 /// Whether both engines make and open the same bytes, over lengths on both sides of every vector width.
 pub(crate) fn engines_agree() -> bool {
     let key = CipherKey::from_bytes(std::array::from_fn(|i| i as u8 ^ 0x5a));
-    let lengths = [0, 1, 31, 32, 33, 63, 64, 65, 255, 256, 511, 512, 1023, 1024, 1025, 4099];
+    let lengths = [
+        0, 1, 31, 32, 33, 63, 64, 65, 255, 256, 511, 512, 1023, 1024, 1025, 4099,
+    ];
     lengths.into_iter().enumerate().all(|(index, length)| {
         let nonce = nonce(SegmentIndex(index as u64), index % 2 == 0);
         let plain: Vec<u8> = (0..length).map(|i: usize| (i * 7 + index) as u8).collect();

@@ -58,7 +58,11 @@ impl Ueb {
     /// The UEB of a file of this shape with these roots.
     #[must_use]
     pub const fn new(geometry: Geometry, sealed_root: Hash, share_root: Hash) -> Self {
-        Self { geometry, sealed_root, share_root }
+        Self {
+            geometry,
+            sealed_root,
+            share_root,
+        }
     }
 
     /// The shape of the file.
@@ -147,12 +151,22 @@ impl Ueb {
         let segment_bytes = reader.short(5)?;
         let (sealed_root, share_root) = (reader.hash(6)?, reader.hash(7)?);
         let geometry = Geometry::new(file_bytes, segment_bytes, Coding::new(k, n)?)?;
-        let ueb = Self { geometry, sealed_root, share_root };
+        let ueb = Self {
+            geometry,
+            sealed_root,
+            share_root,
+        };
         if ueb.encode() != bytes {
             return Err(reader.refused());
         }
         Ok(ueb)
     }
+}
+
+/// Length of the encoding of any UEB of a file of this shape, bytes.
+#[must_use]
+pub fn encoded_bytes(geometry: &Geometry) -> usize {
+    Ueb::new(*geometry, Hash([0; 32]), Hash([0; 32])).encode().len()
 }
 
 /// The hash of an encoded UEB, before it is known to be one.
@@ -186,7 +200,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     const fn refused(&self) -> UebError {
-        UebError::NotCanonical { position: self.position }
+        UebError::NotCanonical {
+            position: self.position,
+        }
     }
 
     fn byte(&mut self) -> Result<u8, UebError> {
@@ -197,7 +213,11 @@ impl Reader<'_> {
 
     fn expect(&mut self, expected: u8) -> Result<(), UebError> {
         let refused = self.refused();
-        if self.byte()? == expected { Ok(()) } else { Err(refused) }
+        if self.byte()? == expected {
+            Ok(())
+        } else {
+            Err(refused)
+        }
     }
 
     fn number(&mut self, field: u8) -> Result<u64, UebError> {

@@ -87,9 +87,15 @@ pub(super) fn parse(text: &str) -> Result<Cap, CapError> {
         return Err(CapError::TooLong { found: text.len() });
     }
     let (kind, fields) = rest.split_once(':').unwrap_or((rest, ""));
-    let fields: Vec<&str> =
-        if rest.len() == kind.len() { Vec::new() } else { fields.split(':').collect() };
-    let read = |kind| Fields { kind, fields: &fields };
+    let fields: Vec<&str> = if rest.len() == kind.len() {
+        Vec::new()
+    } else {
+        fields.split(':').collect()
+    };
+    let read = |kind| Fields {
+        kind,
+        fields: &fields,
+    };
     match kind {
         "LIT" => Ok(Cap::Lit(read("LIT").literal()?)),
         "CHK" => Ok(Cap::Chk(read("CHK").chk()?)),
@@ -121,7 +127,11 @@ impl Fields<'_> {
         if found == expected {
             return Ok(());
         }
-        Err(CapError::FieldCount { kind: self.kind, expected, found })
+        Err(CapError::FieldCount {
+            kind: self.kind,
+            expected,
+            found,
+        })
     }
 
     fn bytes<const N: usize>(&self, index: usize, field: &'static str) -> Result<[u8; N], CapError> {
@@ -134,7 +144,11 @@ impl Fields<'_> {
 
     fn number(&self, index: usize, field: &'static str, max: u64) -> Result<u64, CapError> {
         let text = self.fields[index];
-        let refused = CapError::Number { kind: self.kind, field, max };
+        let refused = CapError::Number {
+            kind: self.kind,
+            field,
+            max,
+        };
         let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         match text.parse::<u64>() {
             Ok(number) if canonical && number <= max => Ok(number),
@@ -144,9 +158,16 @@ impl Fields<'_> {
 
     fn literal(&self) -> Result<LitCap, CapError> {
         self.expect_count(1)?;
-        let error = |error| CapError::Base32 { kind: self.kind, field: "content", error };
+        let error = |error| CapError::Base32 {
+            kind: self.kind,
+            field: "content",
+            error,
+        };
         let bytes = base32::decode(self.fields[0]).map_err(error)?;
-        LitCap::new(&bytes).ok_or(CapError::LiteralTooLong { kind: self.kind, found: bytes.len() })
+        LitCap::new(&bytes).ok_or(CapError::LiteralTooLong {
+            kind: self.kind,
+            found: bytes.len(),
+        })
     }
 
     /// The fields that a CHK cap and its verifier share: UEB hash, code, size.
@@ -156,8 +177,10 @@ impl Fields<'_> {
         let k = self.number(2, "number of needed shares", shares_max)?;
         let n = self.number(3, "number of shares", shares_max)?;
         let size = self.number(4, "size", FILE_BYTES_MAX)?;
-        let coding = Coding::new(k as u32, n as u32)
-            .map_err(|error| CapError::Coding { kind: self.kind, error })?;
+        let coding = Coding::new(k as u32, n as u32).map_err(|error| CapError::Coding {
+            kind: self.kind,
+            error,
+        })?;
         Ok((ueb_hash, coding, size))
     }
 
@@ -165,32 +188,51 @@ impl Fields<'_> {
         self.expect_count(5)?;
         let key = ReadKey::from_bytes(self.bytes(0, "key")?);
         let (ueb_hash, coding, size) = self.chk_rest()?;
-        Ok(ChkCap { key, ueb_hash, coding, size })
+        Ok(ChkCap {
+            key,
+            ueb_hash,
+            coding,
+            size,
+        })
     }
 
     fn chk_verifier(&self) -> Result<ChkVerifier, CapError> {
         self.expect_count(5)?;
         let si = StorageIndex(self.bytes(0, "storage index")?);
         let (ueb_hash, coding, size) = self.chk_rest()?;
-        Ok(ChkVerifier { si, ueb_hash, coding, size })
+        Ok(ChkVerifier {
+            si,
+            ueb_hash,
+            coding,
+            size,
+        })
     }
 
     fn write(&self) -> Result<MutableCap, CapError> {
         self.expect_count(2)?;
         let key = WriteKey::from_bytes(self.bytes(0, "write key")?);
-        Ok(MutableCap::Write { key, fingerprint: Hash(self.bytes(1, "fingerprint")?) })
+        Ok(MutableCap::Write {
+            key,
+            fingerprint: Hash(self.bytes(1, "fingerprint")?),
+        })
     }
 
     fn read(&self) -> Result<MutableCap, CapError> {
         self.expect_count(2)?;
         let key = MutableReadKey::from_bytes(self.bytes(0, "read key")?);
-        Ok(MutableCap::Read { key, fingerprint: Hash(self.bytes(1, "fingerprint")?) })
+        Ok(MutableCap::Read {
+            key,
+            fingerprint: Hash(self.bytes(1, "fingerprint")?),
+        })
     }
 
     fn verify(&self) -> Result<MutableCap, CapError> {
         self.expect_count(2)?;
         let si = StorageIndex(self.bytes(0, "storage index")?);
-        Ok(MutableCap::Verify { si, fingerprint: Hash(self.bytes(1, "fingerprint")?) })
+        Ok(MutableCap::Verify {
+            si,
+            fingerprint: Hash(self.bytes(1, "fingerprint")?),
+        })
     }
 }
 
@@ -200,6 +242,12 @@ fn shown(kind: &str) -> String {
     if !kind.starts_with(|c: char| c.is_ascii_uppercase()) {
         return "?".to_owned();
     }
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '?' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+            c
+        } else {
+            '?'
+        }
+    };
     kind.chars().take(KIND_SHOWN_BYTES_MAX).map(plain).collect()
 }

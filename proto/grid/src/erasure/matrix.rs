@@ -43,10 +43,17 @@ impl Restorer {
         let field = Field::new();
         let data = shares.partition_point(|share| share.index() < k);
         let there: Vec<usize> = shares[..data].iter().map(|share| share.index()).collect();
-        let missing: Vec<usize> = (0..k).filter(|index| there.binary_search(index).is_err()).collect();
-        let used: Vec<&Vec<GfElement>> =
-            shares[data..].iter().map(|share| &generator.rows[share.index() - k]).collect();
-        let square = used.iter().map(|row| missing.iter().map(|&column| row[column]).collect()).collect();
+        let missing: Vec<usize> = (0..k)
+            .filter(|index| there.binary_search(index).is_err())
+            .collect();
+        let used: Vec<&Vec<GfElement>> = shares[data..]
+            .iter()
+            .map(|share| &generator.rows[share.index() - k])
+            .collect();
+        let square = used
+            .iter()
+            .map(|row| missing.iter().map(|&column| row[column]).collect())
+            .collect();
         let inverse = field.invert(square);
         let row = |index: usize, inverse: &Vec<GfElement>| {
             let of_there = there.iter().map(|&column| {
@@ -55,8 +62,17 @@ impl Restorer {
             });
             (index, of_there.chain(inverse.iter().copied()).collect())
         };
-        let rows = missing.iter().zip(&inverse).map(|(&index, inverse)| row(index, inverse)).collect();
-        Self { shares: shares.to_vec(), rows, engine: DefaultEngine::new(), scratch: Vec::new() }
+        let rows = missing
+            .iter()
+            .zip(&inverse)
+            .map(|(&index, inverse)| row(index, inverse))
+            .collect();
+        Self {
+            shares: shares.to_vec(),
+            rows,
+            engine: DefaultEngine::new(),
+            scratch: Vec::new(),
+        }
     }
 
     pub(super) fn shares(&self) -> &[ShareNumber] {
@@ -66,7 +82,12 @@ impl Restorer {
     /// Adds the missing blocks into their places in `out`, which are zero. `blocks` are those of the shares.
     pub(super) fn restore(&mut self, blocks: &[&[u8]], block_bytes: usize, out: &mut [u8]) {
         let field = Field::new();
-        let Self { rows, engine, scratch, .. } = self;
+        let Self {
+            rows,
+            engine,
+            scratch,
+            ..
+        } = self;
         for (index, row) in rows {
             let (out, _) = out[*index * block_bytes..][..block_bytes].as_chunks_mut::<BLOCK_UNIT_BYTES>();
             for (start, sum) in (0..).step_by(PIECE_UNITS).zip(out.chunks_mut(PIECE_UNITS)) {

@@ -20,7 +20,11 @@ impl Reference {
     pub(super) fn new(coding: Coding) -> Self {
         let data_symbols = coding.k().next_power_of_two();
         let codeword_symbols = (data_symbols + coding.recovery()).next_power_of_two();
-        Self { coding, data_symbols, codeword_symbols }
+        Self {
+            coding,
+            data_symbols,
+            codeword_symbols,
+        }
     }
 
     /// The recovery blocks of k data blocks, joined.
@@ -58,15 +62,22 @@ impl Reference {
             .expect("a vector of the field's size makes an array of it");
         eval_error_polynomial(&erased, &mut locator[..], FIELD_SIZE);
         let missing: Vec<usize> = (0..k).filter(|&index| erased[index]).collect();
-        let mut column: Vec<Option<Additive>> =
-            erased.iter().map(|&erased| (!erased).then_some(Additive(0))).collect();
+        let mut column: Vec<Option<Additive>> = erased
+            .iter()
+            .map(|&erased| (!erased).then_some(Additive(0)))
+            .collect();
         for symbol in 0..block_bytes / 2 {
             for (share, block) in chosen {
                 column[position(*share)] = Some(Additive(get(block, symbol)));
             }
-            let restored =
-                reconstruct_sub(&column, &erased, self.codeword_symbols, self.data_symbols, &locator)
-                    .expect("it returns no error");
+            let restored = reconstruct_sub(
+                &column,
+                &erased,
+                self.codeword_symbols,
+                self.data_symbols,
+                &locator,
+            )
+            .expect("it returns no error");
             for &index in &missing {
                 let value = u16::from_be_bytes([restored[2 * index], restored[2 * index + 1]]);
                 put(&mut out[index * block_bytes..][..block_bytes], symbol, value);

@@ -35,7 +35,14 @@ impl Simd {
             LowRateEncoder::new(coding.k(), coding.recovery(), unit, DefaultEngine::new(), None)
                 .expect(shape_error)
         });
-        Self { coding, encoder, decoder: None, generator: None, restorer: None, shape_error }
+        Self {
+            coding,
+            encoder,
+            decoder: None,
+            generator: None,
+            restorer: None,
+            shape_error,
+        }
     }
 
     /// The recovery blocks of k data blocks, joined.
@@ -65,7 +72,11 @@ impl Simd {
             return;
         }
         let shares: Vec<ShareNumber> = chosen.iter().map(|(share, _)| *share).collect();
-        if self.restorer.as_ref().is_none_or(|restorer| restorer.shares() != shares) {
+        if self
+            .restorer
+            .as_ref()
+            .is_none_or(|restorer| restorer.shares() != shares)
+        {
             let generator = match self.generator.take() {
                 Some(generator) => generator,
                 None => self.generator(),

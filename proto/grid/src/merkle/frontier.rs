@@ -16,7 +16,10 @@ impl Frontier {
     /// No leaves yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { subtrees: Vec::new(), count: 0 }
+        Self {
+            subtrees: Vec::new(),
+            count: 0,
+        }
     }
 
     /// Leaves so far.

@@ -114,7 +114,10 @@ impl Tree {
     #[must_use]
     pub fn path(&self, leaf: u64) -> Vec<Hash> {
         let positions = self.shape.path_positions(leaf);
-        positions.into_iter().map(|position| self.nodes[position as usize]).collect()
+        positions
+            .into_iter()
+            .map(|position| self.nodes[position as usize])
+            .collect()
     }
 }
 
@@ -127,18 +130,35 @@ fn parents(row: &[Hash]) -> Vec<Hash> {
     parents
 }
 
-/// The root of a tree that its rows, as they lie in a share file, should have: computed from the leaves alone, and `None`
-/// unless every stored node is the right one.
+/// Parents computed at a time when stored rows are checked: bounds the memory for it, and is a multiple of the lanes.
+const PARENTS_AT_ONCE: usize = 64;
+
+/// The root of a tree stored row by row, leaves first; `None` unless every stored node is the one that follows from the
+/// leaves.
 #[must_use]
-pub fn root_of_rows(leaves: u64, rows: &[u8]) -> Option<Hash> {
+pub fn root_of_rows(leaves: u64, stored: &[u8]) -> Option<Hash> {
     let shape = TreeShape::new(leaves)?;
-    let (nodes, rest) = rows.as_chunks::<32>();
+    let (nodes, rest) = stored.as_chunks::<{ Hash::BYTES }>();
     if nodes.len() as u64 != shape.nodes() || !rest.is_empty() {
         return None;
     }
-    let stored: Vec<Hash> = nodes.iter().copied().map(Hash).collect();
-    let tree = Tree::from_leaves(stored[..leaves as usize].to_vec())?;
-    (tree.nodes == stored).then(|| tree.root())
+    let mut children = nodes;
+    for row in shape.rows() {
+        let (row, above) = children.split_at(row as usize);
+        for (row, above) in row.chunks(2 * PARENTS_AT_ONCE).zip(above.chunks(PARENTS_AT_ONCE)) {
+            let row: Vec<Hash> = row.iter().copied().map(Hash).collect();
+            let expected = parents(&row);
+            if expected
+                .iter()
+                .zip(above)
+                .any(|(expected, stored)| expected.0 != *stored)
+            {
+                return None;
+            }
+        }
+        children = above;
+    }
+    nodes.last().copied().map(Hash)
 }
 
 /// The root that a leaf and its authentication path lead to; `None` if the path has not the length that the place of
