@@ -1,0 +1,10 @@
+//! Compiles `../schema/*.proto` into Rust with protox, so that no `protoc` has to be installed.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=../schema");
+    let descriptors = protox::compile(["envelope.proto", "share.proto", "member.proto"], ["../schema"])?;
+    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
+    Ok(())
+}

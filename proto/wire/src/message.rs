@@ -1,0 +1,203 @@
+//! The messages of a link as the rest of the tree sees them: checked, with the ids of `truckee-grid`, payloads as
+//! [`Bytes`] that share the receive buffer. Owns the domain types and the bounds on what they hold.
+//!
+//! A value of these types that came off the wire has every length and number inside its bound. A value built here may
+//! break a bound: encoding it is then an error, not a silent cut.
+
+use bytes::Bytes;
+
+pub use self::link::{
+    Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, SessionId, TraceContext, FAILURE_TEXT_BYTES_MAX,
+    PROTOCOL_VERSION,
+};
+pub use self::member::{
+    Announcement, AnnouncementBody, Grant, GrantBody, Join, JoinSecret, PushRoster, Role, Roles, RosterFile, RosterItem,
+    RosterSynced, SyncRoster, Tombstone, TombstoneBody,
+};
+pub use self::share::{
+    AbortShare, BlockRead, CloseShare, FileFacts, FindShares, FoundShares, NodeStatus, OpenShare, PutShare, ReadBlock,
+    SealedProof, WriteBlock,
+};
+
+pub mod limits;
+mod link;
+mod member;
+mod share;
+
+/// What one node asks of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Which shares of a file do you hold?
+    FindShares(FindShares),
+    /// I am going to write a share, block by block.
+    OpenShare(OpenShare),
+    /// The next block of an open share.
+    WriteBlock(WriteBlock),
+    /// All blocks are written: check them and make the share durable.
+    CloseShare(CloseShare),
+    /// Forget an open share.
+    AbortShare(AbortShare),
+    /// A whole share of a file of one segment.
+    PutShare(PutShare),
+    /// One block of a share, with its proofs.
+    ReadBlock(ReadBlock),
+    /// How full and how old are you?
+    GetStatus,
+    /// Admit me to the mesh, or renew my grant.
+    Join(Box<Join>),
+    /// Here is what I know of the members: what do you know better?
+    SyncRoster(SyncRoster),
+    /// News of members that you asked for.
+    PushRoster(PushRoster),
+}
+
+/// The kind of a [`Request`]: what an authority decides by, and the label in metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequestKind {
+    /// [`Request::FindShares`]
+    FindShares,
+    /// [`Request::OpenShare`]
+    OpenShare,
+    /// [`Request::WriteBlock`]
+    WriteBlock,
+    /// [`Request::CloseShare`]
+    CloseShare,
+    /// [`Request::AbortShare`]
+    AbortShare,
+    /// [`Request::PutShare`]
+    PutShare,
+    /// [`Request::ReadBlock`]
+    ReadBlock,
+    /// [`Request::GetStatus`]
+    GetStatus,
+    /// [`Request::Join`]
+    Join,
+    /// [`Request::SyncRoster`]
+    SyncRoster,
+    /// [`Request::PushRoster`]
+    PushRoster,
+}
+
+/// What a node answers when it did what it was asked. A refusal is a [`Failure`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// To [`Request::FindShares`].
+    FoundShares(FoundShares),
+    /// To [`Request::OpenShare`]. `already_there`: the node holds this share, complete; nothing was opened.
+    ShareOpened {
+        /// The node holds this share, complete; nothing was opened.
+        already_there: bool,
+    },
+    /// To [`Request::WriteBlock`].
+    BlockWritten,
+    /// To [`Request::CloseShare`]: the share is durable.
+    ShareClosed,
+    /// To [`Request::AbortShare`].
+    ShareAborted,
+    /// To [`Request::PutShare`]: the share is durable.
+    SharePut {
+        /// The node held this share before.
+        already_there: bool,
+    },
+    /// To [`Request::ReadBlock`].
+    BlockRead(BlockRead),
+    /// To [`Request::GetStatus`].
+    NodeStatus(NodeStatus),
+    /// To [`Request::Join`].
+    Joined(Grant),
+    /// To [`Request::SyncRoster`].
+    RosterSynced(RosterSynced),
+    /// To [`Request::PushRoster`].
+    RosterPushed,
+}
+
+impl Request {
+    /// The kind of this request.
+    pub fn kind(&self) -> RequestKind {
+        match self {
+            Request::FindShares(_) => RequestKind::FindShares,
+            Request::OpenShare(_) => RequestKind::OpenShare,
+            Request::WriteBlock(_) => RequestKind::WriteBlock,
+            Request::CloseShare(_) => RequestKind::CloseShare,
+            Request::AbortShare(_) => RequestKind::AbortShare,
+            Request::PutShare(_) => RequestKind::PutShare,
+            Request::ReadBlock(_) => RequestKind::ReadBlock,
+            Request::GetStatus => RequestKind::GetStatus,
+            Request::Join(_) => RequestKind::Join,
+            Request::SyncRoster(_) => RequestKind::SyncRoster,
+            Request::PushRoster(_) => RequestKind::PushRoster,
+        }
+    }
+
+    /// What travels beside the head of the message: a block, or nothing.
+    pub fn payload(&self) -> Bytes {
+        match self {
+            Request::WriteBlock(write) => write.block.clone(),
+            Request::PutShare(put) => put.block.clone(),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// Length of the payload.
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Request::WriteBlock(write) => write.block.len(),
+            Request::PutShare(put) => put.block.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl Response {
+    /// What travels beside the head of the message: a block, or nothing.
+    pub fn payload(&self) -> Bytes {
+        match self {
+            Response::BlockRead(read) => read.block.clone(),
+            Response::FoundShares(found) => found.inlined.clone().unwrap_or_default(),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// Length of the payload.
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Response::BlockRead(read) => read.block.len(),
+            Response::FoundShares(found) => found.inlined.as_ref().map_or(0, Bytes::len),
+            _ => 0,
+        }
+    }
+}
+
+impl RequestKind {
+    /// Every kind, in the order of the schema.
+    pub const ALL: [RequestKind; 11] = [
+        RequestKind::FindShares,
+        RequestKind::OpenShare,
+        RequestKind::WriteBlock,
+        RequestKind::CloseShare,
+        RequestKind::AbortShare,
+        RequestKind::PutShare,
+        RequestKind::ReadBlock,
+        RequestKind::GetStatus,
+        RequestKind::Join,
+        RequestKind::SyncRoster,
+        RequestKind::PushRoster,
+    ];
+
+    /// The name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            RequestKind::FindShares => "find_shares",
+            RequestKind::OpenShare => "open_share",
+            RequestKind::WriteBlock => "write_block",
+            RequestKind::CloseShare => "close_share",
+            RequestKind::AbortShare => "abort_share",
+            RequestKind::PutShare => "put_share",
+            RequestKind::ReadBlock => "read_block",
+            RequestKind::GetStatus => "get_status",
+            RequestKind::Join => "join",
+            RequestKind::SyncRoster => "sync_roster",
+            RequestKind::PushRoster => "push_roster",
+        }
+    }
+}

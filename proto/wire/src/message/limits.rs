@@ -1,0 +1,40 @@
+//! The bounds on what one message holds. Owns the numbers and the reason of each; [`crate::convert`] enforces them in
+//! both directions.
+
+/// Longest nickname of a node, in bytes: fits a line of a table.
+pub const NICKNAME_BYTES_MAX: usize = 64;
+/// Longest zone name, in bytes: a rack, a room or a town.
+pub const ZONE_BYTES_MAX: usize = 64;
+/// Longest name and version of a node's software, in bytes.
+pub const SOFTWARE_BYTES_MAX: usize = 64;
+/// Most addresses of one node: two families on a few interfaces.
+pub const ADDRESSES_MAX: usize = 8;
+/// Longest `host:port`, in bytes: a DNS name has at most 253, plus `:` and the port, cut to 255.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+/// Most roles listed: sixteen times what exists today, for roles that this version does not know and skips.
+pub const ROLES_MAX: usize = 64;
+/// Longest signed body of a grant or a tombstone, in bytes: 32 bytes of id, two moments, the roles, and as much again
+/// for fields of later versions.
+pub const SIGNED_BODY_BYTES_MAX: usize = 512;
+/// Longest signed body of an announcement, in bytes: eight longest addresses, three longest names, and some 1.5 KiB
+/// for fields of later versions.
+pub const ANNOUNCEMENT_BODY_BYTES_MAX: usize = 4096;
+/// Longest secret of an invite, in bytes. Ours have 16 to 32.
+pub const SECRET_BYTES_MAX: usize = 64;
+/// Most items in one `SyncRoster`: at most 58 bytes each, they fit the longest head (64 KiB).
+pub const ROSTER_ITEMS_MAX: usize = 1024;
+/// Most announcements and, separately, most tombstones in one message. The longest head may be reached before.
+pub const ROSTER_NEWS_MAX: usize = 256;
+/// Most node ids in `wanted`: one for each item asked about.
+pub const WANTED_MAX: usize = ROSTER_ITEMS_MAX;
+/// Most members and, separately, most tombstones in the roster cached on disk.
+pub const ROSTER_FILE_MEMBERS_MAX: usize = 65_536;
+/// Longest encoding of a UEB, in bytes: seven fields, two of them 34 bytes, the others at most 11.
+pub const UEB_BYTES_MAX: usize = 128;
+/// Most hashes in an authentication path: a tree over at most 2^20 segments has 20 levels.
+pub const PATH_HASHES_MAX: usize = 20;
+/// Largest payload of one message, in bytes: the block of a 1-of-n share of the longest segment (16 MiB), its seal and
+/// its padding.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024 + 64 * 1024;
+/// Largest share file that an `OpenShare` may ask room for, in bytes: 2^20 segments of 16 MiB, with seals and trees.
+pub const RESERVE_BYTES_MAX: u64 = 1 << 45;
