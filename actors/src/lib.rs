@@ -6,4 +6,6 @@ pub mod directory;
 pub mod gate;
 pub mod inbound;
 pub mod metrics;
+pub mod net;
 pub mod supervise;
+pub mod tls;
