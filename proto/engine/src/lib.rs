@@ -1,4 +1,7 @@
 //! State machines without I/O: session, backoff, upload, download, membership, share store
 
+pub mod backoff;
 pub mod restart;
+pub mod session;
+pub mod store;
 pub mod time;

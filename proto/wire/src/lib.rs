@@ -6,5 +6,7 @@
 //! than the stated bounds. Does not promise that a message makes sense in the state its receiver is in: that is the
 //! machines' to judge.
 
+pub mod convert;
+pub mod frame;
 pub mod message;
 pub mod schema;

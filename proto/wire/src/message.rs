@@ -7,16 +7,16 @@
 use bytes::Bytes;
 
 pub use self::link::{
-    Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, SessionId, TraceContext, FAILURE_TEXT_BYTES_MAX,
-    PROTOCOL_VERSION,
+    FAILURE_TEXT_BYTES_MAX, Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, PROTOCOL_VERSION,
+    SessionId, TraceContext,
 };
 pub use self::member::{
-    Announcement, AnnouncementBody, Grant, GrantBody, Join, JoinSecret, PushRoster, Role, Roles, RosterFile, RosterItem,
-    RosterSynced, SyncRoster, Tombstone, TombstoneBody,
+    Announcement, AnnouncementBody, Grant, GrantBody, Join, JoinSecret, PushRoster, Role, Roles, RosterFile,
+    RosterItem, RosterSynced, SyncRoster, Tombstone, TombstoneBody,
 };
 pub use self::share::{
-    AbortShare, BlockRead, CloseShare, FileFacts, FindShares, FoundShares, NodeStatus, OpenShare, PutShare, ReadBlock,
-    SealedProof, WriteBlock,
+    AbortShare, BlockRead, CloseShare, FileFacts, FindShares, FoundShares, NodeStatus, OpenShare, PutShare,
+    ReadBlock, SealedProof, WriteBlock,
 };
 
 pub mod limits;
@@ -146,6 +146,16 @@ impl Request {
             _ => 0,
         }
     }
+
+    /// Brings in the payload, which arrives after the head that was checked with its length. A message without a
+    /// place for one stays as it is.
+    pub fn attach_payload(&mut self, payload: Bytes) {
+        match self {
+            Request::WriteBlock(write) => write.block = payload,
+            Request::PutShare(put) => put.block = payload,
+            _ => {}
+        }
+    }
 }
 
 impl Response {
@@ -164,6 +174,18 @@ impl Response {
             Response::BlockRead(read) => read.block.len(),
             Response::FoundShares(found) => found.inlined.as_ref().map_or(0, Bytes::len),
             _ => 0,
+        }
+    }
+
+    /// Brings in the payload, which arrives after the head that was checked with its length. A message without a
+    /// place for one stays as it is.
+    pub fn attach_payload(&mut self, payload: Bytes) {
+        match self {
+            Response::BlockRead(read) => read.block = payload,
+            Response::FoundShares(FoundShares {
+                inlined: Some(block), ..
+            }) => *block = payload,
+            _ => {}
         }
     }
 }

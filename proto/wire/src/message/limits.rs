@@ -29,8 +29,6 @@ pub const ROSTER_NEWS_MAX: usize = 256;
 pub const WANTED_MAX: usize = ROSTER_ITEMS_MAX;
 /// Most members and, separately, most tombstones in the roster cached on disk.
 pub const ROSTER_FILE_MEMBERS_MAX: usize = 65_536;
-/// Longest encoding of a UEB, in bytes: seven fields, two of them 34 bytes, the others at most 11.
-pub const UEB_BYTES_MAX: usize = 128;
 /// Most hashes in an authentication path: a tree over at most 2^20 segments has 20 levels.
 pub const PATH_HASHES_MAX: usize = 20;
 /// Largest payload of one message, in bytes: the block of a 1-of-n share of the longest segment (16 MiB), its seal and

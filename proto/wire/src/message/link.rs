@@ -160,12 +160,19 @@ impl Failure {
     pub fn new(code: FailureCode, text: impl Into<String>) -> Failure {
         let mut text: String = text.into();
         text.truncate(text.floor_char_boundary(FAILURE_TEXT_BYTES_MAX));
-        Failure { code, text, retry_after: Duration::ZERO }
+        Failure {
+            code,
+            text,
+            retry_after: Duration::ZERO,
+        }
     }
 
     /// "Ask again after `retry_after`" (sent as whole milliseconds).
     pub fn busy(retry_after: Duration, text: impl Into<String>) -> Failure {
-        Failure { retry_after, ..Failure::new(FailureCode::Busy, text) }
+        Failure {
+            retry_after,
+            ..Failure::new(FailureCode::Busy, text)
+        }
     }
 }
 
