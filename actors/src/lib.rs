@@ -1,5 +1,6 @@
 //! Thin actix shells over the machines, their supervision, and what they need of the world behind traits
 
+pub mod call;
 pub mod clock;
 pub mod cpu;
 pub mod directory;
@@ -9,3 +10,4 @@ pub mod metrics;
 pub mod net;
 pub mod supervise;
 pub mod tls;
+pub mod transfers;

@@ -119,8 +119,8 @@ table! {
     UPLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_upload_plaintext_bytes_total", [], "Plaintext taken in by uploads";
     UPLOAD_SENT_BYTES, Counter, Bytes, "truckee_upload_sent_bytes_total", [], "Bytes of blocks sent to storage nodes";
     UPLOAD_SECONDS, Histogram, Seconds, "truckee_upload_seconds", [], "Whole uploads, first byte to cap";
-    UPLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_upload_stage_seconds", ["stage"], "Stages of uploads: locate, body, encode, send, close";
-    UPLOAD_SHARES_LOST, Counter, Count, "truckee_upload_shares_lost_total", ["cause"], "Shares that an upload gave up because their peer failed";
+    UPLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_upload_stage_seconds", ["stage"], "Stages of uploads, which overlap: locate, encode, send, close";
+    UPLOAD_PEERS_FAILED, Counter, Count, "truckee_upload_peers_failed_total", ["cause"], "Peers that failed an upload, by what went wrong first";
     UPLOAD_SHARES_MISSING, Counter, Count, "truckee_upload_shares_missing_total", [], "Shares below n at the end of successful uploads, left to repair";
 
     DOWNLOAD_FINISHED, Counter, Count, "truckee_download_finished_total", ["outcome"], "Downloads by outcome";
@@ -129,7 +129,7 @@ table! {
     DOWNLOAD_RECEIVED_BYTES, Counter, Bytes, "truckee_download_received_bytes_total", [], "Bytes of blocks received from storage nodes";
     DOWNLOAD_SECONDS, Histogram, Seconds, "truckee_download_seconds", [], "Whole downloads, request to last byte";
     DOWNLOAD_FIRST_BYTE_SECONDS, Histogram, Seconds, "truckee_download_first_byte_seconds", [], "Downloads, request to first byte";
-    DOWNLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_download_stage_seconds", ["stage"], "Stages of downloads: locate, fetch, decode, deliver";
+    DOWNLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_download_stage_seconds", ["stage"], "Stages of downloads: locate, fetch";
     DOWNLOAD_HEDGES, Counter, Count, "truckee_download_hedges_total", [], "Blocks asked of a further peer because the first was slow";
     DOWNLOAD_CORRUPT, Counter, Count, "truckee_download_corrupt_blocks_total", [], "Blocks that failed their hash and were not used";
 

@@ -1,7 +1,11 @@
 //! State machines without I/O: session, backoff, upload, download, membership, share store
 
 pub mod backoff;
+pub mod download;
+pub mod invite;
 pub mod restart;
 pub mod session;
 pub mod store;
 pub mod time;
+pub mod transfer;
+pub mod upload;

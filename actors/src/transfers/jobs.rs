@@ -1,0 +1,97 @@
+//! The work of a transfer on the CPU pool. Owns the coders and decoders of one file, which hold its key and scratch
+//! space: one for each job that runs at the same time, kept for the next.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use truckee_grid::engines::Engines;
+use truckee_grid::ids::SegmentIndex;
+use truckee_grid::keys::ReadKey;
+use truckee_grid::params::Encoding;
+use truckee_grid::pipeline::{
+    DecodeError, DecodedSegment, EncodeError, EncodedSegment, FetchedBlock, FileFacts, SegmentCoder,
+    SegmentDecoder, decode_segment, encode_segment,
+};
+
+/// Label of encoding jobs.
+pub(super) const ENCODE: &str = "encode";
+/// Label of decoding jobs.
+pub(super) const DECODE: &str = "decode";
+
+/// Tools that are taken for a job and put back after it. A job that panics keeps its own.
+#[derive(Debug)]
+struct Shelf<T>(Mutex<Vec<T>>);
+
+impl<T> Shelf<T> {
+    fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut tool = taken.unwrap_or_else(make);
+        let result = work(&mut tool);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tool);
+        result
+    }
+}
+
+/// Encodes the segments of one upload.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    encoding: Encoding,
+    key: ReadKey,
+    engines: Engines,
+    shelf: Shelf<SegmentCoder>,
+}
+
+impl Encoder {
+    pub(super) fn new(encoding: Encoding, key: ReadKey, engines: Engines) -> Arc<Self> {
+        Arc::new(Self {
+            encoding,
+            key,
+            engines,
+            shelf: Shelf::new(),
+        })
+    }
+
+    pub(super) fn encode(
+        &self,
+        segment: SegmentIndex,
+        plaintext: BytesMut,
+        last: bool,
+    ) -> Result<EncodedSegment, EncodeError> {
+        let make = || SegmentCoder::new(&self.encoding, &self.key, self.engines);
+        self.shelf
+            .with(make, |coder| encode_segment(coder, segment, plaintext, last))
+    }
+}
+
+/// Decodes the segments of one download.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    key: ReadKey,
+    engines: Engines,
+    shelf: Shelf<SegmentDecoder>,
+}
+
+impl Decoder {
+    pub(super) fn new(key: ReadKey, engines: Engines) -> Arc<Self> {
+        Arc::new(Self {
+            key,
+            engines,
+            shelf: Shelf::new(),
+        })
+    }
+
+    pub(super) fn decode(
+        &self,
+        facts: &FileFacts,
+        segment: SegmentIndex,
+        blocks: Vec<FetchedBlock>,
+    ) -> Result<DecodedSegment, DecodeError> {
+        let make = || SegmentDecoder::new(facts, &self.key, self.engines);
+        self.shelf
+            .with(make, |decoder| decode_segment(decoder, facts, segment, blocks))
+    }
+}
