@@ -327,3 +327,6 @@ fn chk_fields(first: &[u8; 16], ueb_hash: Hash, coding: Coding, size: u64) -> St
         coding.n()
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,17 +95,15 @@ impl Engines {
     /// # Errors
     /// [`SimdRefused`] if the operator insists on an engine that fails its check.
     pub fn select(choice: ErasureChoice) -> Result<Self, SimdRefused> {
-        let (erasure, erasure_check) = select_erasure(choice)?;
-        let (sealing, sealing_check) = if sealing::engines_agree() {
-            (SealingEngine::Fast, Check::Agree)
-        } else {
-            (SealingEngine::Reference, Check::Differ)
+        let disagreement = match choice {
+            ErasureChoice::Novelpoly => None,
+            ErasureChoice::Auto | ErasureChoice::Simd => {
+                erasure::first_disagreement().expect("the shapes of the check are valid")
+            }
         };
-        let (hashing, hashing_check) = match lanes::check() {
-            LaneCheck::Agree => (HashingEngine::Lanes, Check::Agree),
-            LaneCheck::Differ => (HashingEngine::Portable, Check::Differ),
-            LaneCheck::Unsupported => (HashingEngine::Portable, Check::Unsupported),
-        };
+        let (erasure, erasure_check) = choose_erasure(choice, disagreement)?;
+        let (sealing, sealing_check) = choose_sealing(sealing::engines_agree());
+        let (hashing, hashing_check) = choose_hashing(lanes::check());
         Ok(Self {
             sealing,
             erasure,
@@ -114,14 +112,15 @@ impl Engines {
         })
     }
 
-    /// The references, whatever the machine can do.
+    /// The references for sealing and coding, whatever the machine can do.
     #[must_use]
-    pub const fn reference() -> Self {
+    pub fn reference() -> Self {
+        let (hashing, hashing_check) = choose_hashing(lanes::check());
         Self {
             sealing: SealingEngine::Reference,
             erasure: ErasureEngine::Novelpoly,
-            hashing: HashingEngine::Portable,
-            checks: [Check::Chosen; 3],
+            hashing,
+            checks: [Check::Chosen, Check::Chosen, hashing_check],
         }
     }
 
@@ -149,14 +148,83 @@ impl Engines {
     }
 }
 
-fn select_erasure(choice: ErasureChoice) -> Result<(ErasureEngine, Check), SimdRefused> {
-    if choice == ErasureChoice::Novelpoly {
-        return Ok((ErasureEngine::Novelpoly, Check::Chosen));
-    }
-    let disagreement = erasure::first_disagreement().expect("the shapes of the check are valid");
+fn choose_erasure(
+    choice: ErasureChoice,
+    disagreement: Option<Coding>,
+) -> Result<(ErasureEngine, Check), SimdRefused> {
     match (choice, disagreement) {
+        (ErasureChoice::Novelpoly, _) => Ok((ErasureEngine::Novelpoly, Check::Chosen)),
         (_, None) => Ok((ErasureEngine::Simd, Check::Agree)),
         (ErasureChoice::Simd, Some(coding)) => Err(SimdRefused { coding }),
-        (_, Some(_)) => Ok((ErasureEngine::Novelpoly, Check::Differ)),
+        (ErasureChoice::Auto, Some(_)) => Ok((ErasureEngine::Novelpoly, Check::Differ)),
+    }
+}
+
+const fn choose_sealing(agree: bool) -> (SealingEngine, Check) {
+    if agree {
+        (SealingEngine::Fast, Check::Agree)
+    } else {
+        (SealingEngine::Reference, Check::Differ)
+    }
+}
+
+const fn choose_hashing(check: LaneCheck) -> (HashingEngine, Check) {
+    match check {
+        LaneCheck::Agree => (HashingEngine::Lanes, Check::Agree),
+        LaneCheck::Differ => (HashingEngine::Portable, Check::Differ),
+        LaneCheck::Unsupported => (HashingEngine::Portable, Check::Unsupported),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fast_engine_that_fails_its_check_is_not_used() {
+        let coding = Coding::new(3, 10).expect("valid");
+        assert_eq!(
+            choose_erasure(ErasureChoice::Auto, Some(coding)),
+            Ok((ErasureEngine::Novelpoly, Check::Differ))
+        );
+        assert_eq!(
+            choose_erasure(ErasureChoice::Simd, Some(coding)),
+            Err(SimdRefused { coding })
+        );
+        assert_eq!(choose_sealing(false), (SealingEngine::Reference, Check::Differ));
+        assert_eq!(
+            choose_hashing(LaneCheck::Differ),
+            (HashingEngine::Portable, Check::Differ)
+        );
+        assert_eq!(
+            choose_hashing(LaneCheck::Unsupported),
+            (HashingEngine::Portable, Check::Unsupported)
+        );
+    }
+
+    #[test]
+    fn the_operator_may_choose_the_reference() {
+        let engines = Engines::select(ErasureChoice::Novelpoly).expect("never refused");
+        assert_eq!(engines.erasure, ErasureEngine::Novelpoly);
+        let [_, erasure, _] = engines.report();
+        assert_eq!(
+            (erasure.what, erasure.engine, erasure.check),
+            ("erasure", "novelpoly", Check::Chosen)
+        );
+    }
+
+    #[test]
+    fn the_fast_engines_pass_here() {
+        let engines = Engines::select(ErasureChoice::Simd).expect("they agree");
+        assert_eq!(
+            (engines.sealing, engines.erasure),
+            (SealingEngine::Fast, ErasureEngine::Simd)
+        );
+        assert!(
+            engines
+                .report()
+                .iter()
+                .all(|status| status.check != Check::Differ)
+        );
     }
 }

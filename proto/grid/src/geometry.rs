@@ -187,3 +187,6 @@ pub fn block_bytes(plain_bytes: usize, coding: Coding) -> usize {
 pub fn buffer_bytes(plain_bytes: usize, coding: Coding) -> usize {
     block_bytes(plain_bytes, coding) * coding.k()
 }
+
+#[cfg(test)]
+mod tests;

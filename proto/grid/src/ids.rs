@@ -167,3 +167,6 @@ impl fmt::Display for SegmentIndex {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,6 @@ impl std::fmt::Debug for ConvergentHasher {
 fn first_16(hash: &[u8; 32]) -> [u8; 16] {
     *hash.first_chunk().expect("32 bytes begin with 16")
 }
+
+#[cfg(test)]
+mod tests;

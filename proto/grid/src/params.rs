@@ -215,3 +215,6 @@ pub fn check_segment_bytes(segment_bytes: u64) -> Result<u32, ParamsError> {
         Err(refused)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,160 @@
 use super::*;
+use crate::tests::noise;
+use proptest::prelude::*;
+
+fn coding(k: u32, n: u32) -> Coding {
+    Coding::new(k, n).expect("valid")
+}
+
+fn blocks_of(bytes: &[u8], length: usize) -> Vec<&[u8]> {
+    bytes.chunks(length).collect()
+}
+
+fn shares<'a>(data: &[&'a [u8]], recovery: &'a [Bytes]) -> Vec<(ShareNumber, &'a [u8])> {
+    let all = data
+        .iter()
+        .copied()
+        .chain(recovery.iter().map(|block| &block[..]));
+    all.enumerate()
+        .map(|(index, block)| (ShareNumber(index as u8), block))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(80))]
+
+    #[test]
+    fn engines_make_and_restore_the_same(
+        k in 1u32..=70, more in 1u32..=70, units in 1usize..4, seed in any::<u64>(),
+    ) {
+        let coding = coding(k, k + more);
+        let length = units * BLOCK_UNIT_BYTES;
+        let bytes = noise(seed, length * k as usize);
+        let data = blocks_of(&bytes, length);
+        let (mut fast, mut reference) =
+            (Codec::new(coding, ErasureEngine::Simd), Codec::new(coding, ErasureEngine::Novelpoly));
+        let recovery = fast.encode(&data).expect("valid");
+        prop_assert_eq!(&recovery, &reference.encode(&data).expect("valid"));
+        let mut present = shares(&data, &recovery);
+        let order = noise(!seed, present.len());
+        present.sort_by_key(|(share, _)| order[share.index()]);
+        present.truncate(k as usize);
+        prop_assert_eq!(&fast.decode(&present).expect("enough")[..], &bytes[..]);
+        prop_assert_eq!(&reference.decode(&present).expect("enough")[..], &bytes[..]);
+        let wanted: Vec<ShareNumber> = coding.shares().collect();
+        let rebuilt = fast.rebuild(&present, &wanted).expect("enough");
+        let expected: Vec<&[u8]> = shares(&data, &recovery).into_iter().map(|(_, block)| block).collect();
+        prop_assert_eq!(rebuilt, expected);
+    }
+}
+
+/// Both of the fast engine's decoders, on the same input.
+#[test]
+fn matrix_and_library_decoders_agree() {
+    for missing in [1, 23, 24, 25, 26, 60] {
+        let coding = coding(60, 130);
+        let bytes = noise(missing as u64, 60 * 192);
+        let data = blocks_of(&bytes, 192);
+        let mut codec = Codec::new(coding, ErasureEngine::Simd);
+        let recovery = codec.encode(&data).expect("valid");
+        let all = shares(&data, &recovery);
+        let present: Vec<_> = all[missing..60 + missing].to_vec();
+        assert_eq!(
+            codec.decode(&present).expect("enough"),
+            bytes,
+            "{missing} missing"
+        );
+        let present: Vec<_> = all[..60 - missing]
+            .iter()
+            .chain(&all[130 - missing..])
+            .copied()
+            .collect();
+        assert_eq!(
+            codec.decode(&present).expect("enough"),
+            bytes,
+            "last {missing} missing"
+        );
+    }
+}
+
+/// A codec is used again for other lengths and other sets of shares.
+#[test]
+fn a_codec_keeps_no_state_that_matters() {
+    let mut codec = Codec::new(coding(3, 10), ErasureEngine::Simd);
+    for round in 0..20usize {
+        let length = BLOCK_UNIT_BYTES * (1 + round * 7 % 5);
+        let bytes = noise(round as u64, 3 * length);
+        let data = blocks_of(&bytes, length);
+        let recovery = codec.encode(&data).expect("valid");
+        let all = shares(&data, &recovery);
+        let present = [all[round % 10], all[(round + 3) % 10], all[(round + 7) % 10]];
+        assert_eq!(codec.decode(&present).expect("enough"), bytes, "round {round}");
+    }
+}
+
+#[test]
+fn the_largest_shapes_work() {
+    for (k, n) in [(1, 1), (1, 256), (128, 256), (255, 256), (129, 200)] {
+        let coding = coding(k, n);
+        let bytes = noise(u64::from(k), 64 * k as usize);
+        let data = blocks_of(&bytes, 64);
+        let mut codec = Codec::new(coding, ErasureEngine::Simd);
+        let recovery = codec.encode(&data).expect("valid");
+        assert_eq!(recovery.len(), coding.recovery());
+        let all = shares(&data, &recovery);
+        let present = &all[all.len() - k as usize..];
+        assert_eq!(codec.decode(present).expect("enough"), bytes, "{coding}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    for engine in [ErasureEngine::Simd, ErasureEngine::Novelpoly] {
+        let mut codec = Codec::new(coding(2, 4), engine);
+        let (block, long, odd) = ([1; 64], [1; 128], [1; 63]);
+        let too_few = ErasureError::TooFew { have: 1, need: 2 };
+        assert_eq!(codec.encode(&[&block]), Err(too_few));
+        let lengths = ErasureError::BlockLength {
+            expected: 64,
+            found: 128,
+        };
+        assert_eq!(codec.encode(&[&block, &long]), Err(lengths));
+        let length = ErasureError::BlockLength {
+            expected: 63,
+            found: 63,
+        };
+        assert_eq!(codec.encode(&[&odd, &odd]), Err(length));
+        let empty = ErasureError::BlockLength {
+            expected: 0,
+            found: 0,
+        };
+        assert_eq!(codec.encode(&[&[], &[]]), Err(empty));
+        let share = |number| (ShareNumber(number), &block[..]);
+        assert_eq!(codec.decode(&[share(3)]), Err(too_few));
+        assert_eq!(codec.decode(&[]), Err(ErasureError::TooFew { have: 0, need: 2 }));
+        let refused = |share| ErasureError::Share {
+            share: ShareNumber(share),
+            coding: coding(2, 4),
+        };
+        assert_eq!(codec.decode(&[share(1), share(4)]), Err(refused(4)));
+        assert_eq!(codec.decode(&[share(1), share(1)]), Err(refused(1)));
+        assert_eq!(codec.decode(&[share(0), (ShareNumber(3), &long)]), Err(lengths));
+        assert_eq!(
+            codec.rebuild(&[share(0), share(1)], &[ShareNumber(4)]),
+            Err(refused(4))
+        );
+    }
+}
+
+#[test]
+fn the_check_at_start_passes() {
+    assert_eq!(first_disagreement(), Ok(None));
+}
+
+#[test]
+fn choices_have_one_spelling() {
+    assert_eq!("auto".parse(), Ok(ErasureChoice::Auto));
+    assert_eq!("simd".parse(), Ok(ErasureChoice::Simd));
+    assert_eq!("novelpoly".parse(), Ok(ErasureChoice::Novelpoly));
+    assert_eq!("Auto".parse::<ErasureChoice>(), Err(UnknownChoice));
+}

@@ -269,7 +269,7 @@ fn shares_of_another_file_are_not_mixed_in() {
     );
     let cap = ChkCap {
         key: one.cap.key.clone(),
-        ..two.cap.clone()
+        ..two.cap
     };
     assert!(decode_file(&cap, &one.shares, fast()).is_err());
     let mixed = [one.shares[0].clone(), two.shares[1].clone()];
