@@ -92,6 +92,19 @@ fn a_codec_keeps_no_state_that_matters() {
     }
 }
 
+/// Longer than the pieces that the matrix works on.
+#[test]
+fn long_blocks_are_restored() {
+    let length = 3 * 8192 + 64;
+    let bytes = noise(5, 3 * length);
+    let data = blocks_of(&bytes, length);
+    let mut codec = Codec::new(coding(3, 6), ErasureEngine::Simd);
+    let recovery = codec.encode(&data).expect("valid");
+    let all = shares(&data, &recovery);
+    assert_eq!(codec.decode(&all[3..]).expect("enough"), bytes);
+    assert_eq!(codec.decode(&[all[1], all[3], all[5]]).expect("enough"), bytes);
+}
+
 #[test]
 fn the_largest_shapes_work() {
     for (k, n) in [(1, 1), (1, 256), (128, 256), (255, 256), (129, 200)] {

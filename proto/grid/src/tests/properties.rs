@@ -14,8 +14,8 @@ use crate::{
     keys::ReadKey,
     params::{Coding, Encoding},
     pipeline::{
-        BadBlockReason, DecodeError, EncodedFile, FileFacts, SegmentDecoder, decode_file, decode_segment,
-        encode_file, fetch_from_share, file_facts,
+        BadBlockReason, DecodeError, DecodeFileError, EncodedFile, FileFacts, SegmentDecoder,
+        ShareFactsError, decode_file, decode_segment, encode_file, fetch_from_share, file_facts,
     },
     share::verify_share,
     ueb::Ueb,
@@ -274,4 +274,19 @@ fn shares_of_another_file_are_not_mixed_in() {
     assert!(decode_file(&cap, &one.shares, fast()).is_err());
     let mixed = [one.shares[0].clone(), two.shares[1].clone()];
     assert!(decode_file(&one.cap, &mixed, fast()).is_err());
+}
+
+#[test]
+fn a_share_of_another_name_is_refused() {
+    let file = encoded(2, 3, &noise(15, 900), fast());
+    let cap = ChkCap {
+        key: ReadKey::from_bytes([0xdd; 16]),
+        ..file.cap.clone()
+    };
+    let refused = decode_file(&cap, &file.shares, fast());
+    let expected = DecodeFileError::NoFacts {
+        shares: 3,
+        last: ShareFactsError::OtherFile,
+    };
+    assert_eq!(refused, Err(expected));
 }
