@@ -281,7 +281,7 @@ fn a_share_of_another_name_is_refused() {
     let file = encoded(2, 3, &noise(15, 900), fast());
     let cap = ChkCap {
         key: ReadKey::from_bytes([0xdd; 16]),
-        ..file.cap.clone()
+        ..file.cap
     };
     let refused = decode_file(&cap, &file.shares, fast());
     let expected = DecodeFileError::NoFacts {
