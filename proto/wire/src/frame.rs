@@ -123,6 +123,11 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// Bytes taken in and not given out yet.
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether a frame has begun and not ended.
     pub fn is_mid_frame(&self) -> bool {
         !self.buffer.is_empty()

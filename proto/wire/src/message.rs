@@ -138,6 +138,15 @@ impl Request {
         }
     }
 
+    /// The longest payload that an answer to this may have.
+    pub fn answer_payload_bytes_max(&self) -> usize {
+        match self {
+            Request::ReadBlock(_) => limits::PAYLOAD_BYTES_MAX,
+            Request::FindShares(find) => find.inline_bytes_max as usize,
+            _ => 0,
+        }
+    }
+
     /// Length of the payload.
     pub fn payload_bytes(&self) -> usize {
         match self {
@@ -159,6 +168,24 @@ impl Request {
 }
 
 impl Response {
+    /// Whether this is the kind of answer that a request of `kind` gets.
+    pub fn answers(&self, kind: RequestKind) -> bool {
+        let answered = match self {
+            Response::FoundShares(_) => RequestKind::FindShares,
+            Response::ShareOpened { .. } => RequestKind::OpenShare,
+            Response::BlockWritten => RequestKind::WriteBlock,
+            Response::ShareClosed => RequestKind::CloseShare,
+            Response::ShareAborted => RequestKind::AbortShare,
+            Response::SharePut { .. } => RequestKind::PutShare,
+            Response::BlockRead(_) => RequestKind::ReadBlock,
+            Response::NodeStatus(_) => RequestKind::GetStatus,
+            Response::Joined(_) => RequestKind::Join,
+            Response::RosterSynced(_) => RequestKind::SyncRoster,
+            Response::RosterPushed => RequestKind::PushRoster,
+        };
+        answered == kind
+    }
+
     /// What travels beside the head of the message: a block, or nothing.
     pub fn payload(&self) -> Bytes {
         match self {

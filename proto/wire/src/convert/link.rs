@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::member::{grant_from_wire, grant_to_wire};
-use super::{ConvertError, array, at_most, check_text, within};
+use super::{ConvertError, array, check_text, within};
 use crate::frame::FRAME_BYTES_MAX_LEAST;
 use crate::message::{
     FAILURE_TEXT_BYTES_MAX, Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, SessionId,
@@ -114,7 +114,7 @@ pub(super) fn goodbye_from_wire(goodbye: schema::Goodbye) -> Goodbye {
 }
 
 pub(super) fn failure_to_wire(failure: &Failure) -> Result<schema::Failure, ConvertError> {
-    at_most("failure.message", failure.text.len(), FAILURE_TEXT_BYTES_MAX)?;
+    check_text("failure.message", &failure.text, FAILURE_TEXT_BYTES_MAX)?;
     Ok(schema::Failure {
         code: code_to_wire(failure.code).into(),
         message: failure.text.clone(),

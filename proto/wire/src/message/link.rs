@@ -156,9 +156,13 @@ pub enum FailureCode {
 }
 
 impl Failure {
-    /// A failure with a sentence for people, cut at a character's edge to [`FAILURE_TEXT_BYTES_MAX`] bytes.
+    /// A failure with a sentence for people, cut at a character's edge to [`FAILURE_TEXT_BYTES_MAX`] bytes. Control
+    /// characters become spaces, since no receiver takes them.
     pub fn new(code: FailureCode, text: impl Into<String>) -> Failure {
         let mut text: String = text.into();
+        if text.chars().any(char::is_control) {
+            text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        }
         text.truncate(text.floor_char_boundary(FAILURE_TEXT_BYTES_MAX));
         Failure {
             code,
