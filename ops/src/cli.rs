@@ -1,0 +1,266 @@
+//! The command line: every command and option, with the text that `--help` shows.
+//!
+//! Owns names and defaults. What a command does stands in the module of its name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::cluster::file::DEFAULT_DIR;
+use crate::exit::Exit;
+
+/// Keep your files on machines that you do not have to trust.
+#[derive(Debug, Parser)]
+#[command(name = "truckee", version, max_term_width = 110, after_help = Exit::help_text())]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a whole cluster of real processes on this machine; Ctrl-C stops it
+    Up(UpArgs),
+    /// Run one node from its directory
+    Run(RunArgs),
+    /// Set up the directory of one node
+    Init(InitArgs),
+    /// Upload a file and print its cap
+    Put(PutArgs),
+    /// Download the file that a cap stands for
+    Get(GetArgs),
+    /// Show the gateway and the peers that it sees
+    Status(StatusArgs),
+    /// Measure a gateway: throughput, latency, CPU and memory
+    Load(LoadArgs),
+    /// Look for what is wrong with this machine, a cluster or a gateway
+    Doctor(DoctorArgs),
+}
+
+/// Where the gateway is.
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// Address of the gateway [default: that of the cluster in ./truckee-cluster, else http://127.0.0.1:3456]
+    #[arg(long, value_name = "URL", env = "TRUCKEE_GATEWAY")]
+    pub(crate) gateway: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Directory of the cluster, made when absent, resumed with its data when not
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
+    pub(crate) dir: PathBuf,
+    /// Storage peers; more than the cluster has adds some [default: 10, or as many as the cluster has]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) peers: Option<u16>,
+    /// Where the gateway listens; port 0 takes a free one [default: 127.0.0.1:3456, or as the cluster was set up]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) gateway: Option<SocketAddr>,
+    /// Start a node again that died, with growing delay
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// Print one line of JSON (the content of cluster.json) when ready
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["dir", "config"])))]
+pub(crate) struct RunArgs {
+    /// Directory of the node
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Its truckee.toml (the directory is where the file stands)
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Stop when standard input ends, that is when the parent process is gone
+    #[arg(long)]
+    pub(crate) exit_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Directory of the node, made when absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// What the node does: introducer, storage, gateway; several with commas
+    #[arg(long, value_name = "ROLE", required = true, value_delimiter = ',')]
+    pub(crate) role: Vec<String>,
+    /// Invite of an introducer; may be repeated
+    #[arg(long, value_name = "truckee://…")]
+    pub(crate) invite: Vec<String>,
+    /// Name for people [default: the directory's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) nickname: Option<String>,
+    /// Where the mesh listens; port 0 takes a free one at the first start and keeps it
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Address that other nodes are told, if not the one listened on; may be repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Vec<String>,
+    /// Failure domain, such as a rack or a site: shares are spread over zones first
+    #[arg(long, value_name = "ZONE", default_value = "")]
+    pub(crate) zone: String,
+    /// Where the gateway listens [default: 127.0.0.1:3456]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) gateway_listen: Option<SocketAddr>,
+    /// Where /metrics and /readyz listen [default: 127.0.0.1, a free port]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    /// The file, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Shares needed to get the file back
+    #[arg(long, value_name = "K")]
+    pub(crate) k: Option<u16>,
+    /// Shares made
+    #[arg(long, value_name = "N")]
+    pub(crate) n: Option<u16>,
+    /// Distinct peers that must hold a share before the upload is a success
+    #[arg(long, value_name = "PEERS")]
+    pub(crate) happy: Option<u16>,
+    /// Same content, same cap: saves space, and tells the cap's holder's guess of the content apart
+    #[arg(long)]
+    pub(crate) convergent: bool,
+    /// Print one line of JSON: cap, bytes, seconds
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// The cap
+    #[arg(value_name = "CAP")]
+    pub(crate) cap: String,
+    /// Write to this file, which appears when it is whole [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// First byte wanted
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) offset: Option<u64>,
+    /// Number of bytes wanted
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) length: Option<u64>,
+    /// Print one line of JSON (bytes, seconds) after the file was written; needs -o
+    #[arg(long, requires = "output")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print the gateway's own JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// Size of each file, such as 1GiB, 10MiB, 1KiB
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = crate::load::size::parse)]
+    pub(crate) size: u64,
+    /// Files in each round
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) files: u64,
+    /// Clients at work at the same time
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) clients: u16,
+    /// Measured rounds; the figures are medians
+    #[arg(long, value_name = "ROUNDS", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) repeat: u16,
+    /// Rounds before that, of at most 64 MiB and 100 files, which are not measured
+    #[arg(long, value_name = "ROUNDS", default_value = "1")]
+    pub(crate) warmup: u16,
+    /// What to measure; get needs put for its caps
+    #[arg(long, value_name = "OP", value_delimiter = ',', default_values = ["put", "get"])]
+    pub(crate) op: Vec<crate::load::Operation>,
+    /// Measure the rows of the README's table instead: 1 GiB, and 1,000 files of 1 KiB with 1 and 16 clients
+    #[arg(long, conflicts_with_all = ["size", "files", "clients", "op"])]
+    pub(crate) table: bool,
+    /// Seed of the random content [default: taken from the clock, and printed]
+    #[arg(long, value_name = "SEED")]
+    pub(crate) seed: Option<u64>,
+    /// Directory of the local cluster whose nodes' CPU and memory are read from /proc
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
+    pub(crate) cluster: PathBuf,
+    /// Print one line of JSON with every round
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Directory of the local cluster to look at
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
+    pub(crate) cluster: PathBuf,
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        let help = Cli::command().render_help().to_string();
+        for (exit, meaning) in Exit::TABLE {
+            assert!(
+                help.contains(&format!("  {}  {meaning}", exit.code())),
+                "{meaning}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_documented_commands_parse() {
+        for line in [
+            "truckee up",
+            "truckee up --dir d --peers 4 --gateway 127.0.0.1:0 --json",
+            "truckee run --dir d",
+            "truckee run d/truckee.toml",
+            "truckee init --dir d --role storage,gateway --invite truckee://x@h:1/s",
+            "truckee put - --k 3 --n 10 --happy 7 --convergent",
+            "truckee get URI:LIT: -o f --offset 3 --length 4",
+            "truckee status --json --gateway http://127.0.0.1:1",
+            "truckee load --size 10MiB --files 3 --clients 2 --op put",
+            "truckee load --table --json",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        for line in [
+            "truckee up --peers 0",
+            "truckee up --peers 257",
+            "truckee run",
+            "truckee get x --length 0",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What can go wrong in a command, each with its exit code and a sentence that says what to do next.
+//!
+//! Owns the wording that people see on standard error. It does not print: `main` does.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::exit::Exit;
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// A file or directory on this machine could not be used.
+    #[error("cannot {action} {}: {source}; check that the path exists and that you may use it", path.display())]
+    File {
+        /// What was tried: "read", "write", …
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Standard output went away or its disk is full.
+    #[error("cannot write to standard output: {0}; whatever reads it may have stopped")]
+    Stdout(io::Error),
+    /// Standard input broke.
+    #[error("cannot read standard input: {0}")]
+    Stdin(io::Error),
+    /// An address or option has no usable form.
+    #[error("{what} {value:?} is not usable: {hint}")]
+    Usage {
+        /// Which option or value.
+        what: &'static str,
+        /// As given.
+        value: String,
+        /// What it should look like.
+        hint: String,
+    },
+    /// Nothing listens at the gateway's address, or the connection broke.
+    #[error(
+        "the gateway at {gateway} cannot be reached ({reason}); start a cluster with `truckee up`, or name a gateway with --gateway"
+    )]
+    Unreachable {
+        /// Its address.
+        gateway: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The connection broke in the middle of an answer.
+    #[error(
+        "the gateway at {gateway} stopped in the middle of the answer after {got_bytes} bytes ({reason}); nothing was kept, try again"
+    )]
+    CutShort {
+        /// Its address.
+        gateway: String,
+        /// Bytes of content received before.
+        got_bytes: u64,
+        /// What the network said.
+        reason: String,
+    },
+    /// The gateway answered with an error; it says what to do itself.
+    #[error("the gateway answered {status}: {sentence}")]
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// Its own sentence.
+        sentence: String,
+    },
+    /// The gateway answered something that no Truckee gateway answers.
+    #[error("{gateway} answered with {what}; is it a Truckee gateway?")]
+    NotAGateway {
+        /// Its address.
+        gateway: String,
+        /// What was odd.
+        what: String,
+    },
+    /// Another `truckee up` runs on the same directory.
+    #[error("another `truckee up` is running on {}; stop it first, or give another directory with --dir", dir.display())]
+    ClusterInUse {
+        /// The cluster's directory.
+        dir: PathBuf,
+    },
+    /// `--peers` is smaller than the cluster.
+    #[error(
+        "the cluster in {} has {have} peers and cannot shrink to {asked}, because their shares would be lost; ask for --peers {have} or more, or give another --dir",
+        dir.display()
+    )]
+    Shrink {
+        /// The cluster's directory.
+        dir: PathBuf,
+        /// Storage peers in it.
+        have: u16,
+        /// Storage peers asked for.
+        asked: u16,
+    },
+    /// A node could not be set up or its files are wrong.
+    #[error("node {node}: {reason}")]
+    Node {
+        /// Its name in the cluster.
+        node: String,
+        /// The sentence of the node's own error.
+        reason: String,
+    },
+    /// A child process of the cluster ended before it was ready.
+    #[error("{node} stopped while starting ({status}): {reason}; its log is {}", log.display())]
+    ChildDied {
+        /// Its name in the cluster.
+        node: String,
+        /// Exit code or signal.
+        status: String,
+        /// The last line that it wrote.
+        reason: String,
+        /// Where the rest stands.
+        log: PathBuf,
+    },
+    /// A child process lives but does not become ready.
+    #[error("{what} after {} s; look into {}", waited.as_secs(), log.display())]
+    NotReady {
+        /// Who or what is missing.
+        what: String,
+        /// How long it had.
+        waited: Duration,
+        /// The log to look into.
+        log: PathBuf,
+    },
+    /// The start was interrupted by a signal.
+    #[error("interrupted while starting; all nodes were stopped")]
+    Interrupted,
+    /// The operating system refused something that has no file.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Downloaded content is not what was uploaded.
+    #[error(
+        "file {file} came back different from byte {at_byte} on: this is a bug in Truckee or a broken machine, keep the cluster's directory and report it"
+    )]
+    Mismatch {
+        /// Number of the file within the run.
+        file: u64,
+        /// First differing byte.
+        at_byte: u64,
+    },
+    /// Some of the doctor's checks failed.
+    #[error("{failed} of {checks} checks failed; each line above says what to do")]
+    Unwell {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        checks: usize,
+    },
+}
+
+impl CliError {
+    /// For `map_err` on file operations.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CliError {
+        let path = path.to_owned();
+        move |source| CliError::File { action, path, source }
+    }
+
+    /// The exit code of this error.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            CliError::Usage { .. } => Exit::Usage,
+            CliError::Unreachable { .. } | CliError::CutShort { .. } => Exit::Unreachable,
+            CliError::Status { status, .. } => exit_of_status(*status),
+            CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// The exit code that stands for an HTTP error.
+fn exit_of_status(status: u16) -> Exit {
+    match status {
+        400 | 405 | 411 | 413 | 414 | 416 | 501 => Exit::Usage,
+        404 | 410 => Exit::NotFound,
+        401 | 403 | 409 | 507 => Exit::Refused,
+        429 | 503 => Exit::Busy,
+        502 | 504 => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_has_the_documented_exit_code() {
+        let exit = |status| {
+            CliError::Status {
+                status,
+                sentence: String::new(),
+            }
+            .exit()
+        };
+        assert_eq!(exit(400), Exit::Usage);
+        assert_eq!(exit(416), Exit::Usage);
+        assert_eq!(exit(410), Exit::NotFound);
+        assert_eq!(exit(507), Exit::Refused);
+        assert_eq!(exit(503), Exit::Busy);
+        assert_eq!(exit(500), Exit::Failed);
+    }
+
+    #[test]
+    fn every_error_is_one_line() {
+        let died = CliError::ChildDied {
+            node: "gateway".into(),
+            status: "exit status: 1".into(),
+            reason: "port 3456 is in use".into(),
+            log: "log".into(),
+        };
+        assert!(!died.to_string().contains('\n'));
+        assert_eq!(died.exit(), Exit::Failed);
+    }
+}

@@ -1,0 +1,296 @@
+//! The gateway as this program sees it: one HTTP client for put, get, status and load.
+//!
+//! Owns where the gateway is looked for, the timeouts, and how answers become errors. Bodies stream both ways and are
+//! never held whole. Environment proxies are not used: a cap in a request line is a secret, and a gateway stands beside
+//! its user. Speaks plain HTTP only; a gateway elsewhere is reached through a tunnel.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use ureq::http::Response;
+use ureq::{Agent, Body, SendBody};
+
+use crate::cluster::file::{ClusterFile, DEFAULT_DIR};
+use crate::error::CliError;
+
+/// The address when nothing else names one; where a gateway listens by default.
+pub const DEFAULT_GATEWAY: &str = "http://127.0.0.1:3456";
+
+/// A gateway is near: one that does not take a connection in this time is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest silence within a transfer. Longer than any patience inside the mesh (a download gives up on frozen peers
+/// after seconds), so that the gateway's own sentence arrives first.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Most bytes of an error text or of a status page that are read.
+const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Bodies from this size on ask for leave before they are sent, so that a refusal arrives as a sentence and not as a
+/// broken connection. Below, the round trip costs more than the bytes.
+const EXPECT_FROM_BYTES: u64 = 1024 * 1024;
+
+/// A gateway's address and a pool of connections to it.
+#[derive(Clone)]
+pub struct Gateway {
+    agent: Agent,
+    url: String,
+}
+
+/// How an upload is to be coded; what is not set is the gateway's choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PutChoice {
+    /// Shares needed.
+    pub k: Option<u16>,
+    /// Shares made.
+    pub n: Option<u16>,
+    /// Distinct peers that must hold one.
+    pub happy: Option<u16>,
+    /// Same content, same cap.
+    pub convergent: bool,
+}
+
+impl PutChoice {
+    /// As the query of the request, with its question mark; empty if nothing is chosen.
+    fn query(self) -> String {
+        let number = |name: &str, value: Option<u16>| value.map(|value| format!("{name}={value}"));
+        let convergent = self.convergent.then(|| "convergent=true".to_owned());
+        let parts: Vec<String> = [
+            number("k", self.k),
+            number("n", self.n),
+            number("happy", self.happy),
+            convergent,
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if parts.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", parts.join("&"))
+        }
+    }
+}
+
+/// A download whose first bytes are there.
+pub struct Download {
+    /// Length of the body that the gateway announced.
+    pub announced_bytes: Option<u64>,
+    body: Body,
+}
+
+impl Download {
+    /// The content.
+    pub fn into_reader(self) -> impl Read {
+        self.body.into_reader()
+    }
+}
+
+impl Gateway {
+    /// Finds the gateway: `explicit` (option or environment), else the cluster in `./truckee-cluster`, else the default.
+    ///
+    /// # Errors
+    /// When the address has no usable form or the cluster file is broken.
+    pub fn find(explicit: Option<&str>) -> Result<Gateway, CliError> {
+        if let Some(given) = explicit {
+            return Gateway::at(given);
+        }
+        match ClusterFile::read(Path::new(DEFAULT_DIR))? {
+            Some(cluster) => Gateway::at(&cluster.gateway),
+            None => Gateway::at(DEFAULT_GATEWAY),
+        }
+    }
+
+    /// The gateway at `address`: `http://host:port` or `host:port`.
+    ///
+    /// # Errors
+    /// When the address has no usable form.
+    pub fn at(address: &str) -> Result<Gateway, CliError> {
+        let url = normalise(address)?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_per_read(Some(SILENCE_TIMEOUT))
+            .timeout_per_write(Some(SILENCE_TIMEOUT))
+            .timeout_recv_response(Some(SILENCE_TIMEOUT))
+            .user_agent(concat!("truckee/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Gateway {
+            agent: config.new_agent(),
+            url,
+        })
+    }
+
+    /// Its address, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Uploads `body` and gives the cap. `length_bytes` is announced if known; the body must then have just that.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or refuses.
+    pub fn put(
+        &self,
+        body: &mut dyn Read,
+        length_bytes: Option<u64>,
+        choice: PutChoice,
+    ) -> Result<String, CliError> {
+        let mut request = self.agent.put(format!("{}/uri{}", self.url, choice.query()));
+        if let Some(length_bytes) = length_bytes {
+            request = request.header("content-length", length_bytes.to_string());
+        }
+        if length_bytes.is_none_or(|bytes| bytes >= EXPECT_FROM_BYTES) {
+            request = request.header("expect", "100-continue");
+        }
+        let sent = request.send(SendBody::from_reader(body));
+        let mut response = self.check(sent.map_err(|error| self.unreachable(&error))?)?;
+        let cap = self.text(&mut response)?.trim().to_owned();
+        if !cap.starts_with("URI:") {
+            return Err(self.odd("no cap"));
+        }
+        Ok(cap)
+    }
+
+    /// Opens a download of `cap`, whole or the bytes of `range` (first byte, length if not to the end).
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or refuses, or if it ignores the range.
+    pub fn get(&self, cap: &str, range: Option<(u64, Option<u64>)>) -> Result<Download, CliError> {
+        let mut request = self.agent.get(format!("{}/uri/{}", self.url, escape(cap)));
+        if let Some((first, length)) = range {
+            let last = length
+                .map(|length| first.saturating_add(length - 1).to_string())
+                .unwrap_or_default();
+            request = request.header("range", format!("bytes={first}-{last}"));
+        }
+        let response = self.check(request.call().map_err(|error| self.unreachable(&error))?)?;
+        if range.is_some() && response.status() != 206 {
+            return Err(self.odd("the whole file where a part was asked for"));
+        }
+        let body = response.into_body();
+        Ok(Download {
+            announced_bytes: body.content_length(),
+            body,
+        })
+    }
+
+    /// A small JSON answer, such as that of `/?t=json`.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached, refuses, or answers something else.
+    pub fn json(&self, path_and_query: &str) -> Result<serde_json::Value, CliError> {
+        let text = self.page(path_and_query)?;
+        serde_json::from_str(&text).map_err(|_| self.odd("something that is not JSON"))
+    }
+
+    /// A small text answer.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or refuses.
+    pub fn page(&self, path_and_query: &str) -> Result<String, CliError> {
+        let answer = self.agent.get(format!("{}{path_and_query}", self.url)).call();
+        let mut response = self.check(answer.map_err(|error| self.unreachable(&error))?)?;
+        self.text(&mut response)
+    }
+
+    /// The error for a body that broke off.
+    pub(crate) fn cut_short(&self, got_bytes: u64, error: &io::Error) -> CliError {
+        CliError::CutShort {
+            gateway: self.url.clone(),
+            got_bytes,
+            reason: error.to_string(),
+        }
+    }
+
+    /// Turns an HTTP error into ours, with the gateway's own first line.
+    fn check(&self, mut response: Response<Body>) -> Result<Response<Body>, CliError> {
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response);
+        }
+        let text = self.text(&mut response)?;
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let sentence = match lines.as_slice() {
+            [] => response
+                .status()
+                .canonical_reason()
+                .unwrap_or("no reason given")
+                .to_owned(),
+            lines => lines.join("; "),
+        };
+        Err(CliError::Status { status, sentence })
+    }
+
+    fn text(&self, response: &mut Response<Body>) -> Result<String, CliError> {
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(TEXT_BYTES_MAX)
+            .read_to_string();
+        text.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> CliError {
+        CliError::Unreachable {
+            gateway: self.url.clone(),
+            reason: error.to_string(),
+        }
+    }
+
+    fn odd(&self, what: &str) -> CliError {
+        CliError::NotAGateway {
+            gateway: self.url.clone(),
+            what: what.to_owned(),
+        }
+    }
+}
+
+/// Brings an address into the form `http://host:port`.
+fn normalise(address: &str) -> Result<String, CliError> {
+    let usage = |hint: &str| CliError::Usage {
+        what: "the gateway's address",
+        value: address.to_owned(),
+        hint: hint.to_owned(),
+    };
+    let trimmed = address.trim();
+    let authority = match trimmed.split_once("://") {
+        None => trimmed,
+        Some(("http", rest)) => rest,
+        Some(("https", _)) => {
+            return Err(usage(
+                "this program speaks plain http://; reach a gateway elsewhere through a tunnel",
+            ));
+        }
+        Some(_) => return Err(usage("it should look like http://127.0.0.1:3456")),
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+        return Err(usage("it should look like http://127.0.0.1:3456"));
+    }
+    Ok(format!("http://{authority}"))
+}
+
+/// Percent-encodes a cap for a path; the characters of every well-formed cap stay as they are.
+fn escape(cap: &str) -> String {
+    let mut escaped = String::with_capacity(cap.len());
+    for byte in cap.bytes() {
+        if byte.is_ascii_alphanumeric() || b":-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

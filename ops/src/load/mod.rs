@@ -1,0 +1,221 @@
+//! `truckee load`: the measuring tool.
+//!
+//! Owns what is measured: random data put to any gateway that speaks the web API, got back and compared bit for bit, in
+//! rounds, with medians. It stores what it measures: rounds × files × size × n/k bytes stay in the cluster, so use one
+//! that can be thrown away. The client burns CPU on the same machine when the gateway is local; its share is in the JSON.
+
+mod content;
+mod procs;
+mod report;
+mod round;
+pub(crate) mod size;
+mod stats;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::cli::LoadArgs;
+use crate::error::CliError;
+use crate::http::Gateway;
+use crate::output::{bytes_text, print_json, print_line, transfer_bar};
+use procs::Nodes;
+use report::Outcome;
+use round::Files;
+
+pub(crate) use procs::runs as node_runs;
+
+/// Largest file of a warm-up round: fills buffers and pools, which is all a warm-up is for.
+const WARMUP_BYTES_MAX: u64 = 64 << 20;
+
+/// Most files of a warm-up round.
+const WARMUP_FILES_MAX: u64 = 100;
+
+/// What is done with the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Operation {
+    /// Upload.
+    Put,
+    /// Download and compare.
+    Get,
+}
+
+impl Operation {
+    fn word(self) -> &'static str {
+        match self {
+            Operation::Put => "put",
+            Operation::Get => "get",
+        }
+    }
+}
+
+/// What one round moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Workload {
+    /// Size of each file.
+    pub(crate) size_bytes: u64,
+    /// Number of files.
+    pub(crate) files: u64,
+    /// Clients at work at the same time.
+    pub(crate) clients: u16,
+}
+
+/// The rows of the README's table.
+const TABLE: [Workload; 3] = [
+    Workload {
+        size_bytes: 1 << 30,
+        files: 1,
+        clients: 1,
+    },
+    Workload {
+        size_bytes: 1 << 10,
+        files: 1_000,
+        clients: 1,
+    },
+    Workload {
+        size_bytes: 1 << 10,
+        files: 1_000,
+        clients: 16,
+    },
+];
+
+/// Runs the command.
+pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
+    let operations = operations(args)?;
+    let gateway = Gateway::find(args.client.gateway.as_deref())?;
+    gateway.page("/readyz")?;
+    let nodes = Nodes::of_cluster(&args.cluster, gateway.url())?;
+    let seed = args.seed.unwrap_or_else(seed_from_clock);
+    let mut bench = Bench {
+        args,
+        url: gateway.url(),
+        nodes: nodes.as_ref(),
+        seed,
+        round: 0,
+    };
+    let given = [Workload {
+        size_bytes: args.size,
+        files: args.files,
+        clients: args.clients,
+    }];
+    let workloads: &[Workload] = if args.table { &TABLE } else { &given };
+    let mut outcomes = Vec::new();
+    for work in workloads {
+        outcomes.extend(bench.measure(work, &operations)?);
+    }
+    if args.json {
+        let all: Vec<_> = outcomes.iter().map(Outcome::json).collect();
+        return print_json(&json!({ "seed": seed, "gateway": gateway.url(), "outcomes": all }));
+    }
+    for line in report::table(&outcomes) {
+        print_line(&line)?;
+    }
+    let note = match &nodes {
+        None => format!(
+            "no cluster.json of this gateway in {}: CPU and memory of the nodes are not known",
+            args.cluster.display()
+        ),
+        Some(nodes) if nodes.missing > 0 => format!("{} nodes of the cluster do not run", nodes.missing),
+        Some(_) => String::new(),
+    };
+    if !note.is_empty() {
+        eprintln!("truckee: {note}");
+    }
+    print_line(&format!(
+        "seed {seed}, {} rounds, every download compared bit for bit",
+        args.repeat
+    ))
+}
+
+/// The operations in the order in which they make sense.
+fn operations(args: &LoadArgs) -> Result<Vec<Operation>, CliError> {
+    if !args.op.contains(&Operation::Put) {
+        return Err(CliError::Usage {
+            what: "--op",
+            value: "get".into(),
+            hint: "a download needs the caps of an upload; use --op put,get".into(),
+        });
+    }
+    let get = args.op.contains(&Operation::Get);
+    Ok(if get {
+        vec![Operation::Put, Operation::Get]
+    } else {
+        vec![Operation::Put]
+    })
+}
+
+fn seed_from_clock() -> u64 {
+    // Any number will do; a clock before 1970 gives the same one each time, which is as good.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |since| since.as_nanos() as u64)
+}
+
+/// What stays the same over all rounds.
+struct Bench<'a> {
+    args: &'a LoadArgs,
+    url: &'a str,
+    nodes: Option<&'a Nodes>,
+    seed: u64,
+    /// Rounds so far, warm-ups included: no content comes twice.
+    round: u64,
+}
+
+impl Bench<'_> {
+    /// All rounds of one workload.
+    fn measure(&mut self, work: &Workload, operations: &[Operation]) -> Result<Vec<Outcome>, CliError> {
+        let warmup = Workload {
+            size_bytes: work.size_bytes.min(WARMUP_BYTES_MAX),
+            files: work.files.min(WARMUP_FILES_MAX),
+            clients: work.clients,
+        };
+        for _ in 0..self.args.warmup {
+            self.round(&warmup, operations, "warm-up")?;
+        }
+        let mut outcomes: Vec<Outcome> = operations
+            .iter()
+            .map(|operation| Outcome {
+                operation: *operation,
+                work: *work,
+                rounds: Vec::new(),
+                nodes_seen: self.nodes.is_some(),
+            })
+            .collect();
+        for _ in 0..self.args.repeat {
+            let rounds = self.round(work, operations, "round")?;
+            for (outcome, round) in outcomes.iter_mut().zip(rounds) {
+                outcome.rounds.push(round);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// One round: each operation once, on the same files.
+    fn round(
+        &mut self,
+        work: &Workload,
+        operations: &[Operation],
+        kind: &'static str,
+    ) -> Result<Vec<round::Round>, CliError> {
+        self.round += 1;
+        let mut files = Files::new(self.seed, self.round);
+        let mut rounds = Vec::new();
+        for operation in operations {
+            let bar = transfer_bar(
+                operation.word(),
+                Some(work.size_bytes.saturating_mul(work.files)),
+                self.args.json,
+            );
+            bar.set_prefix(format!(
+                "{kind} {} × {} ",
+                work.files,
+                bytes_text(work.size_bytes)
+            ));
+            let measured = round::run(*operation, work, &mut files, self.url, self.nodes, &bar);
+            bar.finish_and_clear();
+            rounds.push(measured?);
+        }
+        Ok(rounds)
+    }
+}

@@ -1,0 +1,198 @@
+//! What the nodes of a local cluster cost, read from `/proc`.
+//!
+//! Owns CPU seconds and peak memory of every node, of this program, and of everything else on the machine, so that a
+//! figure can say by how much others disturbed it. A node whose pid no longer belongs to its directory is left out and
+//! counted. Linux only, as is `/proc`.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cluster::file::{ClusterFile, NodeEntry};
+use crate::error::CliError;
+
+/// Clock ticks per second in `/proc`: the kernel's USER_HZ, 100 on every architecture that Rust's std runs on today.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// CPU seconds burned since some moment before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Cpu {
+    /// By all nodes of the cluster.
+    pub(crate) nodes: f64,
+    /// By this program.
+    pub(crate) client: f64,
+    /// By all processes of the machine, these included.
+    pub(crate) machine: f64,
+}
+
+/// The processes to look at.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    entries: Vec<NodeEntry>,
+    /// Nodes of the cluster file that do not run.
+    pub(crate) missing: usize,
+}
+
+impl Nodes {
+    /// The running nodes of the cluster in `dir` if its gateway is the one at `url`; none otherwise.
+    pub(crate) fn of_cluster(dir: &Path, url: &str) -> Result<Option<Nodes>, CliError> {
+        let Some(cluster) = ClusterFile::read(dir)?.filter(|cluster| cluster.gateway == url) else {
+            return Ok(None);
+        };
+        let all = cluster.nodes.len();
+        let entries: Vec<NodeEntry> = cluster.nodes.into_iter().filter(runs).collect();
+        Ok(Some(Nodes {
+            missing: all - entries.len(),
+            entries,
+        }))
+    }
+
+    /// Starts peak memory anew; what the kernel refuses leaves the peak since the node's start, which is only higher.
+    pub(crate) fn reset_peaks(&self) {
+        for entry in &self.entries {
+            let _ = fs::write(format!("/proc/{}/clear_refs", entry.pid), "5");
+        }
+    }
+
+    /// CPU seconds of all nodes since they started.
+    fn cpu_seconds(&self) -> f64 {
+        self.entries
+            .iter()
+            .filter_map(|entry| cpu_seconds(&entry.pid.to_string()))
+            .sum()
+    }
+
+    /// Peak resident bytes of the gateway, and the sum over all nodes (shared pages count in each).
+    pub(crate) fn peaks_bytes(&self) -> (Option<u64>, u64) {
+        let mut gateway = None;
+        let mut all = 0;
+        for entry in &self.entries {
+            let Some(peak) = peak_bytes(entry.pid) else {
+                continue;
+            };
+            all += peak;
+            if entry.roles.iter().any(|role| role == "gateway") {
+                gateway = Some(peak);
+            }
+        }
+        (gateway, all)
+    }
+}
+
+/// A reading of all clocks; the difference of two is what happened between.
+pub(crate) fn cpu(nodes: Option<&Nodes>) -> Cpu {
+    Cpu {
+        nodes: nodes.map_or(0.0, Nodes::cpu_seconds),
+        client: cpu_seconds("self").unwrap_or(0.0),
+        machine: fs::read_to_string("/proc/stat")
+            .ok()
+            .and_then(|text| parse_machine(&text))
+            .unwrap_or(0.0),
+    }
+}
+
+impl Cpu {
+    /// What was burned since `before`.
+    pub(crate) fn since(self, before: Cpu) -> Cpu {
+        Cpu {
+            nodes: self.nodes - before.nodes,
+            client: self.client - before.client,
+            machine: self.machine - before.machine,
+        }
+    }
+
+    /// What processes burned that have nothing to do with the measurement.
+    pub(crate) fn others(self) -> f64 {
+        (self.machine - self.nodes - self.client).max(0.0)
+    }
+}
+
+/// Whether the pid still belongs to a node of that directory.
+pub(crate) fn runs(entry: &NodeEntry) -> bool {
+    let Ok(line) = fs::read(format!("/proc/{}/cmdline", entry.pid)) else {
+        return false;
+    };
+    let dir = entry.dir.as_os_str().as_encoded_bytes();
+    line.split(|byte| *byte == 0)
+        .any(|word| word.strip_suffix(b"/").unwrap_or(word) == dir)
+}
+
+fn cpu_seconds(pid: &str) -> Option<f64> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// User and system time from `/proc/PID/stat`. The name in the second field may hold spaces and brackets: count from
+/// the last closing one.
+fn parse_stat(text: &str) -> Option<f64> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    // Fields 14 and 15 of proc(5); the third is the first one here.
+    Some((ticks(11)? + ticks(12)?) as f64 / TICKS_PER_SECOND)
+}
+
+/// Busy time of all processors from `/proc/stat`: user, nice, system, irq, softirq, steal.
+fn parse_machine(text: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let busy: u64 = [0, 1, 2, 5, 6, 7]
+        .iter()
+        .filter_map(|index| ticks.get(*index))
+        .sum();
+    Some(busy as f64 / TICKS_PER_SECOND)
+}
+
+fn peak_bytes(pid: u32) -> Option<u64> {
+    parse_peak(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+/// `VmHWM` from `/proc/PID/status`, which is in KiB.
+fn parse_peak(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_texts() {
+        let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 0 0";
+        assert_eq!(parse_stat(stat), Some(3.0));
+        assert_eq!(parse_stat("junk"), None);
+        assert_eq!(
+            parse_machine("cpu  100 0 50 9000 77 10 20 20 0 0\ncpu0 1 1 1\n"),
+            Some(2.0)
+        );
+        assert_eq!(
+            parse_peak("Name:\tx\nVmHWM:\t    1024 kB\nVmRSS:\t 1 kB\n"),
+            Some(1 << 20)
+        );
+    }
+
+    #[test]
+    fn this_process_is_seen() {
+        assert!(cpu_seconds("self").is_some());
+        assert!(peak_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
+        assert!(cpu(None).machine > 0.0);
+    }
+
+    #[test]
+    fn a_foreign_pid_is_not_taken_for_a_node() {
+        let entry = NodeEntry {
+            name: "x".into(),
+            roles: vec![],
+            pid: std::process::id(),
+            address: String::new(),
+            dir: "/nonexistent/nodes/x".into(),
+        };
+        assert!(!runs(&entry));
+    }
+}

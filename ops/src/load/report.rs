@@ -1,0 +1,286 @@
+//! What a measurement says, for people and for programs.
+//!
+//! Owns the rule about disturbed rounds: when other processes burned more than a tenth of the machine during a round,
+//! the round is marked, and the figures are taken from the others if there are any. The JSON holds every round.
+
+use serde_json::{Value, json};
+
+use crate::load::round::Round;
+use crate::load::stats::{Percentiles, Spread};
+use crate::load::{Operation, Workload};
+use crate::output::bytes_text;
+
+/// Share of all processors' time that other processes may take before a round counts as disturbed.
+const DISTURBED_SHARE: f64 = 0.1;
+
+const MIB: f64 = 1024.0 * 1024.0;
+const GIB: f64 = 1024.0 * MIB;
+
+/// All rounds of one operation on one workload.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) operation: Operation,
+    pub(crate) work: Workload,
+    pub(crate) rounds: Vec<Round>,
+    /// Whether the nodes' processes could be looked at.
+    pub(crate) nodes_seen: bool,
+}
+
+impl Outcome {
+    fn total_bytes(&self) -> f64 {
+        self.work.size_bytes as f64 * self.work.files as f64
+    }
+
+    fn is_disturbed(round: &Round, nodes_seen: bool) -> bool {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // Without the nodes' pids their own work cannot be told from that of others.
+        nodes_seen && round.cpu.others() > DISTURBED_SHARE * round.seconds * processors as f64
+    }
+
+    /// The rounds that count, and how many were disturbed.
+    fn counted(&self) -> (Vec<&Round>, usize) {
+        let (calm, disturbed): (Vec<_>, Vec<_>) = self
+            .rounds
+            .iter()
+            .partition(|round| !Self::is_disturbed(round, self.nodes_seen));
+        let count = disturbed.len();
+        if calm.is_empty() {
+            (disturbed, count)
+        } else {
+            (calm, count)
+        }
+    }
+
+    fn spread(&self, figure: impl Fn(&Round) -> f64) -> Spread {
+        let spread = Spread::of(self.counted().0.into_iter().map(figure));
+        spread.unwrap_or(Spread {
+            median: 0.0,
+            min: 0.0,
+            max: 0.0,
+        })
+    }
+
+    fn latencies(&self) -> Option<Percentiles> {
+        let (rounds, _) = self.counted();
+        Percentiles::of(
+            rounds
+                .into_iter()
+                .flat_map(|round| round.latencies.iter().copied())
+                .collect(),
+        )
+    }
+
+    fn gateway_peak(&self) -> Option<u64> {
+        self.rounds
+            .iter()
+            .filter_map(|round| round.gateway_peak_bytes)
+            .max()
+    }
+
+    fn nodes_peak(&self) -> u64 {
+        self.rounds
+            .iter()
+            .map(|round| round.nodes_peak_bytes)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// One row of the table.
+    fn row(&self) -> String {
+        let verb = match self.operation {
+            Operation::Put => "upload",
+            Operation::Get => "download",
+        };
+        let size = bytes_text(self.work.size_bytes);
+        let files = if self.work.files == 1 {
+            String::new()
+        } else {
+            format!("{} × ", self.work.files)
+        };
+        let clients = if self.work.clients == 1 {
+            "1 client".into()
+        } else {
+            format!("{} clients", self.work.clients)
+        };
+        let cpu = self.nodes_seen && self.total_bytes() > 0.0;
+        let cpu = if cpu {
+            format!(
+                "{:.1}",
+                self.spread(|round| round.cpu.nodes).median * GIB / self.total_bytes()
+            )
+        } else {
+            "–".into()
+        };
+        let (gateway, all) = match self.gateway_peak() {
+            Some(peak) => (bytes_text(peak), bytes_text(self.nodes_peak())),
+            None => ("–".into(), "–".into()),
+        };
+        let latency = self.latencies().map_or_else(
+            || "–".into(),
+            |all| {
+                format!(
+                    "{:.1} / {:.1} / {:.1}",
+                    millis(all.p50),
+                    millis(all.p90),
+                    millis(all.p99)
+                )
+            },
+        );
+        format!(
+            "| {verb} {files}{size}, {clients} | {} | {latency} | {cpu} | {gateway} | {all} |",
+            self.speed_text()
+        )
+    }
+
+    /// Bytes per second for large files, files per second for small ones.
+    fn speed_text(&self) -> String {
+        if self.work.size_bytes >= 1024 * 1024 {
+            let spread = self.spread(|round| self.total_bytes() / round.seconds / MIB);
+            let mb = spread.median * MIB / 1e6;
+            return format!(
+                "{:.0} MiB/s = {mb:.0} MB/s [{:.0}–{:.0} MiB/s]",
+                spread.median, spread.min, spread.max
+            );
+        }
+        let spread = self.spread(|round| self.work.files as f64 / round.seconds);
+        format!(
+            "{:.0} files/s [{:.0}–{:.0}]",
+            spread.median, spread.min, spread.max
+        )
+    }
+
+    /// Everything, for programs.
+    pub(crate) fn json(&self) -> Value {
+        let bytes_per_second = self.spread(|round| self.total_bytes() / round.seconds);
+        let files_per_second = self.spread(|round| self.work.files as f64 / round.seconds);
+        let spread =
+            |spread: Spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max });
+        let latency = self.latencies().map(|all| {
+            json!({ "p50": millis(all.p50), "p90": millis(all.p90), "p99": millis(all.p99), "max": millis(all.max) })
+        });
+        let rounds: Vec<Value> = self
+            .rounds
+            .iter()
+            .map(|round| round_json(round, self.nodes_seen))
+            .collect();
+        json!({
+            "operation": self.operation.word(),
+            "size_bytes": self.work.size_bytes,
+            "files": self.work.files,
+            "clients": self.work.clients,
+            "bytes_per_second": spread(bytes_per_second),
+            "files_per_second": spread(files_per_second),
+            "latency_ms": latency,
+            "nodes_cpu_seconds": self.nodes_seen.then(|| spread(self.spread(|round| round.cpu.nodes))),
+            "gateway_peak_bytes": self.gateway_peak(),
+            "nodes_peak_bytes": self.nodes_seen.then(|| self.nodes_peak()),
+            "rounds_disturbed": self.counted().1,
+            "rounds": rounds,
+        })
+    }
+}
+
+fn round_json(round: &Round, nodes_seen: bool) -> Value {
+    json!({
+        "seconds": round.seconds,
+        "nodes_cpu_seconds": nodes_seen.then_some(round.cpu.nodes),
+        "client_cpu_seconds": round.cpu.client,
+        "other_cpu_seconds": nodes_seen.then(|| round.cpu.others()),
+        "disturbed": Outcome::is_disturbed(round, nodes_seen),
+        "gateway_peak_bytes": round.gateway_peak_bytes,
+    })
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The table, in Markdown.
+pub(crate) fn table(outcomes: &[Outcome]) -> Vec<String> {
+    let mut lines = vec![
+        "| what | median [min–max] | latency p50 / p90 / p99, ms | CPU s per GiB, all nodes | peak memory, gateway | peak memory, all nodes |"
+            .to_owned(),
+        "|---|---|---|---|---|---|".to_owned(),
+    ];
+    lines.extend(outcomes.iter().map(Outcome::row));
+    for outcome in outcomes {
+        let (_, disturbed) = outcome.counted();
+        if disturbed > 0 {
+            lines.push(format!(
+                "{} of {} rounds of {} × {} ({}) were disturbed by other processes{}",
+                disturbed,
+                outcome.rounds.len(),
+                outcome.work.files,
+                bytes_text(outcome.work.size_bytes),
+                outcome.operation.word(),
+                if disturbed == outcome.rounds.len() {
+                    "; its figures are not to be trusted"
+                } else {
+                    " and not counted"
+                },
+            ));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::procs::Cpu;
+
+    fn round(seconds: f64, others: f64) -> Round {
+        Round {
+            seconds,
+            latencies: vec![Duration::from_secs_f64(seconds)],
+            cpu: Cpu {
+                nodes: 1.0,
+                client: 0.5,
+                machine: 1.5 + others,
+            },
+            gateway_peak_bytes: Some(50 << 20),
+            nodes_peak_bytes: 300 << 20,
+        }
+    }
+
+    fn outcome(rounds: Vec<Round>) -> Outcome {
+        let work = Workload {
+            size_bytes: 1 << 30,
+            files: 1,
+            clients: 1,
+        };
+        Outcome {
+            operation: Operation::Put,
+            work,
+            rounds,
+            nodes_seen: true,
+        }
+    }
+
+    #[test]
+    fn disturbed_rounds_do_not_count_unless_all_are() {
+        let mixed = outcome(vec![round(8.0, 0.0), round(100.0, 1e6), round(10.0, 0.0)]);
+        assert_eq!(mixed.counted().1, 1);
+        let speed = mixed.spread(|round| round.seconds);
+        assert_eq!((speed.min, speed.max), (8.0, 10.0));
+        let all = outcome(vec![round(100.0, 1e6)]);
+        assert_eq!(all.spread(|round| round.seconds).median, 100.0);
+        assert!(table(&[all]).last().unwrap().contains("not to be trusted"));
+    }
+
+    #[test]
+    fn the_row_and_the_json_agree() {
+        let one = outcome(vec![round(8.0, 0.0)]);
+        let row = one.row();
+        assert!(row.contains("128 MiB/s = 134 MB/s"), "{row}");
+        assert!(row.contains("| 1.0 | 50.0 MiB | 300 MiB |"), "{row}");
+        let value = one.json();
+        assert_eq!(
+            value["bytes_per_second"]["median"],
+            json!((1u64 << 30) as f64 / 8.0)
+        );
+        assert_eq!(value["gateway_peak_bytes"], json!(50u64 << 20));
+    }
+}

@@ -1,0 +1,201 @@
+//! One round of a measurement: some clients put or get some files.
+//!
+//! Owns the clock and the check: every downloaded byte is compared with what was uploaded. A request that fails ends the
+//! measurement with its error, because a figure with failures in it is no figure. Clients are threads, each with its own
+//! connection; they take the next file from one counter, so that a slow client does not hold up the others.
+
+use std::io::Read;
+use std::panic::resume_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::error::CliError;
+use crate::http::{Gateway, PutChoice};
+use crate::load::content::{Content, file_seed};
+use crate::load::procs::{self, Cpu, Nodes};
+use crate::load::{Operation, Workload};
+use crate::output::Counted;
+
+/// Read at a time from a download.
+const READ_BYTES: usize = 128 * 1024;
+
+/// What one round showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    pub(crate) seconds: f64,
+    pub(crate) latencies: Vec<Duration>,
+    pub(crate) cpu: Cpu,
+    pub(crate) gateway_peak_bytes: Option<u64>,
+    pub(crate) nodes_peak_bytes: u64,
+}
+
+/// The files of a round: their seed and, after the put, their caps.
+#[derive(Debug)]
+pub(crate) struct Files {
+    seed: u64,
+    round: u64,
+    caps: Vec<String>,
+}
+
+impl Files {
+    /// Content number `round` of a measurement.
+    pub(crate) fn new(seed: u64, round: u64) -> Files {
+        Files {
+            seed,
+            round,
+            caps: Vec::new(),
+        }
+    }
+
+    fn content(&self, file: u64, length_bytes: u64) -> Content {
+        Content::new(file_seed(self.seed, self.round, file), length_bytes)
+    }
+}
+
+/// Does one round of `operation` and measures it.
+pub(crate) fn run(
+    operation: Operation,
+    work: &Workload,
+    files: &mut Files,
+    url: &str,
+    nodes: Option<&Nodes>,
+    bar: &ProgressBar,
+) -> Result<Round, CliError> {
+    if let Some(nodes) = nodes {
+        nodes.reset_peaks();
+    }
+    let results = Mutex::new(Vec::new());
+    let next = AtomicU64::new(0);
+    let failed = AtomicBool::new(false);
+    let before = procs::cpu(nodes);
+    let started = Instant::now();
+    let work_off =
+        || client(operation, work, files, url, &next, &failed, bar).map(|done| keep(&results, done));
+    let outcome: Result<(), CliError> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..work.clients).map(|_| scope.spawn(work_off)).collect();
+        // A client that panicked has broken a promise of this file: pass it on.
+        let outcomes = clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        outcomes.collect()
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu = procs::cpu(nodes).since(before);
+    outcome?;
+    let (gateway_peak_bytes, nodes_peak_bytes) = nodes.map_or((None, 0), Nodes::peaks_bytes);
+    let mut done = results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_unstable_by_key(|done| done.file);
+    let latencies = done.iter().map(|done| done.latency).collect();
+    if operation == Operation::Put {
+        files.caps = done.into_iter().map(|done| done.cap).collect();
+    }
+    Ok(Round {
+        seconds,
+        latencies,
+        cpu,
+        gateway_peak_bytes,
+        nodes_peak_bytes,
+    })
+}
+
+/// One finished request.
+struct Done {
+    file: u64,
+    latency: Duration,
+    /// The cap, of a put.
+    cap: String,
+}
+
+fn keep(results: &Mutex<Vec<Done>>, done: Vec<Done>) {
+    results
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .extend(done);
+}
+
+/// The work of one client: file after file until none is left or another client has failed.
+fn client(
+    operation: Operation,
+    work: &Workload,
+    files: &Files,
+    url: &str,
+    next: &AtomicU64,
+    failed: &AtomicBool,
+    bar: &ProgressBar,
+) -> Result<Vec<Done>, CliError> {
+    let gateway = Gateway::at(url)?;
+    let mut all = Vec::new();
+    let mut scratch = (vec![0; READ_BYTES], Vec::new());
+    while !failed.load(Ordering::Relaxed) {
+        let file = next.fetch_add(1, Ordering::Relaxed);
+        if file >= work.files {
+            break;
+        }
+        let content = files.content(file, work.size_bytes);
+        let started = Instant::now();
+        let cap = match operation {
+            Operation::Put => put(&gateway, content, work.size_bytes, bar),
+            Operation::Get => get(
+                &gateway,
+                &files.caps[file as usize],
+                file,
+                content,
+                &mut scratch,
+                bar,
+            ),
+        };
+        let cap = cap.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        all.push(Done {
+            file,
+            latency: started.elapsed(),
+            cap,
+        });
+    }
+    Ok(all)
+}
+
+fn put(
+    gateway: &Gateway,
+    content: Content,
+    length_bytes: u64,
+    bar: &ProgressBar,
+) -> Result<String, CliError> {
+    let mut body = Counted::new(content, bar.clone());
+    gateway.put(&mut body, Some(length_bytes), PutChoice::default())
+}
+
+fn get(
+    gateway: &Gateway,
+    cap: &str,
+    file: u64,
+    mut content: Content,
+    (buffer, scratch): &mut (Vec<u8>, Vec<u8>),
+    bar: &ProgressBar,
+) -> Result<String, CliError> {
+    let mut reader = gateway.get(cap, None)?.into_reader();
+    let mut got_bytes = 0;
+    loop {
+        let got = reader
+            .read(buffer)
+            .map_err(|error| gateway.cut_short(got_bytes, &error))?;
+        if got == 0 {
+            break;
+        }
+        let same = content.check(&buffer[..got], scratch);
+        same.map_err(|at_byte| CliError::Mismatch { file, at_byte })?;
+        got_bytes += got as u64;
+        bar.inc(got as u64);
+    }
+    if !content.at_end() {
+        return Err(CliError::Mismatch {
+            file,
+            at_byte: got_bytes,
+        });
+    }
+    Ok(String::new())
+}

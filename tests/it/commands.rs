@@ -1,0 +1,146 @@
+//! The commands when something is wrong: the exit code of the table, one sentence, and no half file.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use truckee_tests::rig::{self, Cluster, Options};
+
+use crate::{program, stderr, truckee};
+
+#[test]
+fn nobody_at_the_gateways_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    for args in [["status"].as_slice(), &["get", "URI:LIT:"], &["put", "/dev/null"]] {
+        let output = truckee(&address, args);
+        assert_eq!(output.status.code(), Some(5), "{args:?}: {}", stderr(&output));
+        assert_eq!(
+            stderr(&output).lines().count(),
+            1,
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains("truckee up"),
+            "it says what to do: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn wrong_words_and_files() {
+    let usage = rig::run(program(), ["frobnicate"]);
+    assert_eq!(usage.status.code(), Some(2));
+    let missing = truckee("127.0.0.1:1", &["put", "/nonexistent/file"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(
+        stderr(&missing).contains("/nonexistent/file"),
+        "{}",
+        stderr(&missing)
+    );
+    let directory = truckee("127.0.0.1:1", &["put", "/"]);
+    assert_eq!(directory.status.code(), Some(2));
+    assert!(stderr(&directory).contains("directory"), "{}", stderr(&directory));
+    let help = rig::run(program(), ["--help"]);
+    assert!(String::from_utf8_lossy(&help.stdout).contains("Exit codes:"));
+}
+
+#[test]
+fn the_gateways_refusals_have_their_exit_codes() {
+    let cluster = Cluster::start_with(
+        program(),
+        &Options {
+            peers: 3,
+            ..Options::default()
+        },
+    );
+    let bad_cap = truckee(cluster.gateway(), &["get", "URI:CHK:junk"]);
+    assert_eq!(bad_cap.status.code(), Some(2), "{}", stderr(&bad_cap));
+    let foreign =
+        "URI:CHK:aaaaaaaaaaaaaaaaaaaaaaaaaa:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:3:10:1000";
+    let foreign = truckee(cluster.gateway(), &["get", foreign]);
+    assert_eq!(foreign.status.code(), Some(3), "{}", stderr(&foreign));
+    let file = cluster.scratch("file");
+    std::fs::write(&file, rig::bytes(1, 100_000)).unwrap();
+    let file = file.to_str().unwrap();
+    let k_above_n = truckee(cluster.gateway(), &["put", file, "--k", "4", "--n", "3"]);
+    assert_eq!(k_above_n.status.code(), Some(2), "{}", stderr(&k_above_n));
+    let unhappy = truckee(
+        cluster.gateway(),
+        &["put", file, "--k", "3", "--n", "10", "--happy", "10"],
+    );
+    assert_eq!(unhappy.status.code(), Some(4), "{}", stderr(&unhappy));
+}
+
+#[test]
+fn a_download_that_breaks_off_leaves_no_file() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
+            .unwrap();
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("file");
+    std::fs::write(&target, b"old").unwrap();
+    let output = truckee(&address, &["get", "URI:CHK:x", "-o", target.to_str().unwrap()]);
+    served.join().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert_eq!(
+        std::fs::read(&target).unwrap(),
+        b"old",
+        "what was there is untouched"
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+}
+
+#[test]
+fn load_measures_and_compares() {
+    let cluster = Cluster::start_with(
+        program(),
+        &Options {
+            peers: 3,
+            ..Options::default()
+        },
+    );
+    let dir = cluster.dir();
+    let args = [
+        "load",
+        "--size",
+        "100KiB",
+        "--files",
+        "4",
+        "--clients",
+        "2",
+        "--repeat",
+        "2",
+        "--json",
+        "--cluster",
+    ];
+    let output = truckee(
+        cluster.gateway(),
+        &[args.as_slice(), &[dir.to_str().unwrap()]].concat(),
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for outcome in value["outcomes"].as_array().unwrap() {
+        assert_eq!(outcome["rounds"].as_array().unwrap().len(), 2, "{outcome}");
+        assert!(
+            outcome["bytes_per_second"]["median"].as_f64().unwrap() > 0.0,
+            "{outcome}"
+        );
+        assert!(outcome["gateway_peak_bytes"].as_u64().unwrap() > 0, "{outcome}");
+        assert!(outcome["latency_ms"]["p99"].as_f64().unwrap() > 0.0, "{outcome}");
+    }
+    assert_eq!(value["outcomes"].as_array().unwrap().len(), 2, "put and get");
+}

@@ -1,0 +1,356 @@
+//! A cluster started with `truckee up`, and everything that a test may do to it.
+//!
+//! Owns the `up` process, the nodes that it started and those that the test started again. Dropped, it ends them all and
+//! removes their directory; if the test is failing, it first shows the ends of their logs.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use truckee::cluster::file::{ClusterFile, NodeEntry};
+
+use super::http::Http;
+use super::process::{is_alive, is_node, signal};
+use super::{LOOK_EVERY, PATIENCE, until};
+
+/// Lines of each log that a failing test shows.
+const LOG_LINES_SHOWN: usize = 15;
+
+/// How to start a cluster.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Storage peers.
+    pub peers: u16,
+    /// Further arguments of `truckee up`.
+    pub args: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            peers: 10,
+            args: Vec::new(),
+        }
+    }
+}
+
+/// A running cluster.
+pub struct Cluster {
+    program: PathBuf,
+    temporary: TempDir,
+    up: Option<Child>,
+    /// What `truckee up` printed when it was ready.
+    pub file: ClusterFile,
+    /// Nodes that the test started itself, by name.
+    restarted: Vec<(String, Child)>,
+}
+
+impl Cluster {
+    /// Starts a cluster of ten peers and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start(program: &Path) -> Cluster {
+        Cluster::start_with(program, &Options::default())
+    }
+
+    /// Starts a cluster and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_with(program: &Path, options: &Options) -> Cluster {
+        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        let file = ClusterFile {
+            gateway: String::new(),
+            invite: String::new(),
+            nodes: Vec::new(),
+        };
+        let mut cluster = Cluster {
+            program: program.to_owned(),
+            temporary,
+            up: None,
+            file,
+            restarted: Vec::new(),
+        };
+        let peers = options.peers.to_string();
+        let mut args = vec!["--peers", peers.as_str(), "--gateway", "127.0.0.1:0"];
+        args.extend(options.args.iter().map(String::as_str));
+        cluster.up(&args);
+        cluster
+    }
+
+    /// Runs `truckee up` on the cluster's directory, which must not be up.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn up(&mut self, args: &[&str]) {
+        assert!(self.up.is_none(), "the cluster is up already");
+        let mut child = Command::new(&self.program)
+            .args(["up", "--json", "--dir"])
+            .arg(self.dir())
+            .args(args)
+            .env_remove("TRUCKEE_GATEWAY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(self.up_log())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        let stdout = child.stdout.take().expect("standard output was piped");
+        self.up = Some(child);
+        let line =
+            first_line(stdout).unwrap_or_else(|why| panic!("`truckee up` {why}:\n{}", self.up_stderr()));
+        self.file = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+    }
+
+    /// The cluster's directory.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.temporary.path().join("cluster")
+    }
+
+    /// A path for a file of the test, removed with the cluster.
+    #[must_use]
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+
+    /// A client of the gateway.
+    #[must_use]
+    pub fn http(&self) -> Http {
+        Http::new(&self.file.gateway)
+    }
+
+    /// The gateway's URL, without a slash at the end.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        &self.file.gateway
+    }
+
+    /// Names of the storage peers.
+    #[must_use]
+    pub fn peers(&self) -> Vec<String> {
+        let is_peer = |node: &&NodeEntry| node.roles.iter().any(|role| role == "storage");
+        self.file
+            .nodes
+            .iter()
+            .filter(is_peer)
+            .map(|node| node.name.clone())
+            .collect()
+    }
+
+    /// A node by its name.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &NodeEntry {
+        self.file
+            .nodes
+            .iter()
+            .find(|node| node.name == name)
+            .unwrap_or_else(|| panic!("no node {name}"))
+    }
+
+    /// `kill -9`; returns when the process is gone.
+    pub fn kill(&mut self, name: &str) {
+        self.signal(name, Signal::KILL);
+        self.wait_gone(name);
+    }
+
+    /// Stops a node so that it neither answers nor hangs up (SIGSTOP).
+    pub fn freeze(&self, name: &str) {
+        self.signal(name, Signal::STOP);
+    }
+
+    /// Lets a frozen node go on.
+    pub fn thaw(&self, name: &str) {
+        self.signal(name, Signal::CONT);
+    }
+
+    /// Sends a signal to a node.
+    ///
+    /// # Panics
+    /// When the node does not run.
+    pub fn signal(&self, name: &str, what: Signal) {
+        let node = self.node(name);
+        assert!(is_node(node.pid, &node.dir), "{name} does not run");
+        signal(node.pid, what);
+    }
+
+    /// Starts a node again from its directory and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it still runs, or does not become ready.
+    pub fn restart(&mut self, name: &str) {
+        let child = self.spawn(name);
+        let pid = child.id();
+        let dir = self.node(name).dir.clone();
+        self.restarted.push((name.to_owned(), child));
+        until(&format!("{name} is ready again"), || {
+            let (_, child) = self.restarted.last_mut()?;
+            let ended = child.try_wait().expect("a child can be looked after");
+            assert!(ended.is_none(), "{name} ended while starting: {ended:?}");
+            let text = std::fs::read_to_string(dir.join("run.json")).ok()?;
+            let run: Value = serde_json::from_str(&text).ok()?;
+            (run["pid"].as_u64() == Some(u64::from(pid))).then_some(())
+        });
+        let entry = self.file.nodes.iter_mut().find(|node| node.name == name);
+        entry.expect("the node was found above").pid = pid;
+    }
+
+    fn spawn(&self, name: &str) -> Child {
+        let node = self.node(name);
+        assert!(!is_node(node.pid, &node.dir), "{name} still runs");
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(node.dir.join("log"));
+        Command::new(&self.program)
+            .args(["run", "--dir"])
+            .arg(&node.dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a node's log can be opened"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
+    }
+
+    /// Waits until the gateway is connected to just this many peers.
+    pub fn wait_connected(&self, peers: usize) {
+        let http = self.http();
+        until(&format!("the gateway reaches {peers} peers"), || {
+            let answer = http.send("GET", "/?t=json", &[], b"").ok()?;
+            let value: Value = serde_json::from_slice(&answer.body).ok()?;
+            let up = |row: &&Value| {
+                row["connection_status"]
+                    .as_str()
+                    .is_some_and(|text| text.to_ascii_lowercase().starts_with("connected"))
+            };
+            (value["servers"].as_array()?.iter().filter(up).count() == peers).then_some(())
+        });
+    }
+
+    /// Stops the cluster as Ctrl-C does and gives the exit status of `truckee up`.
+    ///
+    /// # Panics
+    /// When it is not up or does not stop.
+    pub fn down(&mut self) -> ExitStatus {
+        let up = self.up.as_mut().expect("the cluster is up");
+        signal(up.id(), Signal::INT);
+        let status = until("`truckee up` has stopped", || {
+            up.try_wait().expect("a child can be looked after")
+        });
+        self.up = None;
+        status
+    }
+
+    /// `kill -9` of `truckee up` itself.
+    ///
+    /// # Panics
+    /// When it is not up.
+    pub fn kill_up(&mut self) {
+        let mut up = self.up.take().expect("the cluster is up");
+        up.kill().expect("a child can be killed");
+        up.wait().expect("a killed child ends");
+    }
+
+    /// What `truckee up` wrote to standard error.
+    #[must_use]
+    pub fn up_stderr(&self) -> String {
+        std::fs::read_to_string(self.scratch("up.stderr")).unwrap_or_default()
+    }
+
+    /// Nodes whose processes still run, by their directories.
+    #[must_use]
+    pub fn running(&self) -> Vec<String> {
+        let runs = |node: &&NodeEntry| is_node(node.pid, &node.dir) && is_alive(node.pid);
+        self.file
+            .nodes
+            .iter()
+            .filter(runs)
+            .map(|node| node.name.clone())
+            .collect()
+    }
+
+    fn wait_gone(&mut self, name: &str) {
+        let pid = self.node(name).pid;
+        until(&format!("{name} is gone"), || {
+            // A node that the test started itself is a zombie until its parent, this process, has seen it.
+            for (_, child) in &mut self.restarted {
+                child.try_wait().expect("a child can be looked after");
+            }
+            (!is_alive(pid)).then_some(())
+        });
+    }
+
+    fn up_log(&self) -> File {
+        let log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.scratch("up.stderr"));
+        log.expect("a file can be made in the temporary directory")
+    }
+
+    fn show_logs(&self) {
+        eprintln!("--- truckee up\n{}", self.up_stderr());
+        for node in &self.file.nodes {
+            let text = std::fs::read(node.dir.join("log")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            eprintln!("--- {} (pid {})\n{}", node.name, node.pid, shown.join("\n"));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+        if let Some(mut up) = self.up.take() {
+            // Nothing to be done about an error here: the nodes are ended one by one below in any case.
+            let _ = up.kill();
+            let _ = up.wait();
+        }
+        for (_, child) in &mut self.restarted {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        // Those that `up` started end by themselves when it is gone, unless they are frozen.
+        for node in self.file.nodes.iter().filter(|node| is_node(node.pid, &node.dir)) {
+            signal(node.pid, Signal::KILL);
+        }
+        // Only when all are gone can the directory be removed; a killed process takes a moment to go.
+        let deadline = Instant::now() + PATIENCE;
+        while !self.running().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// The first line of a process's output, or why there is none.
+fn first_line(stdout: std::process::ChildStdout) -> Result<String, String> {
+    let (found, line) = mpsc::sync_channel(1);
+    // The thread ends with the process that writes; nobody waits for it.
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = BufReader::new(stdout).read_line(&mut text);
+        // Nobody listens any more when the patience was over: then the test has failed already.
+        let _ = found.send(read.map(|_| text));
+    });
+    match line.recv_timeout(PATIENCE) {
+        Ok(Ok(text)) if !text.is_empty() => Ok(text),
+        Ok(Ok(_)) => Err("ended without being ready".to_owned()),
+        Ok(Err(error)) => Err(format!("cannot be read: {error}")),
+        Err(_) => Err(format!("was not ready after {} s", PATIENCE.as_secs())),
+    }
+}
