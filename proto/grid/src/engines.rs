@@ -5,7 +5,7 @@
 
 use crate::{
     erasure::{self, ErasureChoice, ErasureEngine},
-    lanes::{self, LaneCheck},
+    lanes,
     params::Coding,
     sealing::{self, SealingEngine},
 };
@@ -36,25 +36,7 @@ impl Check {
     }
 }
 
-/// Which code hashes blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum HashingEngine {
-    /// Four messages at a time in AVX2 registers.
-    Lanes,
-    /// The `turboshake` crate.
-    Portable,
-}
-
-impl HashingEngine {
-    /// For logs and metric labels.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lanes => "avx2x4",
-            Self::Portable => "turboshake",
-        }
-    }
-}
+pub use lanes::Kernel as HashingEngine;
 
 /// One line of the report for logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +85,7 @@ impl Engines {
         };
         let (erasure, erasure_check) = choose_erasure(choice, disagreement)?;
         let (sealing, sealing_check) = choose_sealing(sealing::engines_agree());
-        let (hashing, hashing_check) = choose_hashing(lanes::check());
+        let (hashing, hashing_check) = choose_hashing(lanes::choice());
         Ok(Self {
             sealing,
             erasure,
@@ -115,7 +97,7 @@ impl Engines {
     /// The references for sealing and coding, whatever the machine can do.
     #[must_use]
     pub fn reference() -> Self {
-        let (hashing, hashing_check) = choose_hashing(lanes::check());
+        let (hashing, hashing_check) = choose_hashing(lanes::choice());
         Self {
             sealing: SealingEngine::Reference,
             erasure: ErasureEngine::Novelpoly,
@@ -168,12 +150,16 @@ const fn choose_sealing(agree: bool) -> (SealingEngine, Check) {
     }
 }
 
-const fn choose_hashing(check: LaneCheck) -> (HashingEngine, Check) {
-    match check {
-        LaneCheck::Agree => (HashingEngine::Lanes, Check::Agree),
-        LaneCheck::Differ => (HashingEngine::Portable, Check::Differ),
-        LaneCheck::Unsupported => (HashingEngine::Portable, Check::Unsupported),
-    }
+fn choose_hashing(choice: lanes::Choice) -> (HashingEngine, Check) {
+    let check = match choice {
+        lanes::Choice { differed: true, .. } => Check::Differ,
+        lanes::Choice {
+            kernel: HashingEngine::Portable,
+            ..
+        } => Check::Unsupported,
+        lanes::Choice { .. } => Check::Agree,
+    };
+    (choice.kernel, check)
 }
 
 #[cfg(test)]
@@ -192,12 +178,17 @@ mod tests {
             Err(SimdRefused { coding })
         );
         assert_eq!(choose_sealing(false), (SealingEngine::Reference, Check::Differ));
+        let chosen = |kernel, differed| choose_hashing(lanes::Choice { kernel, differed });
         assert_eq!(
-            choose_hashing(LaneCheck::Differ),
-            (HashingEngine::Portable, Check::Differ)
+            chosen(HashingEngine::Avx2, true),
+            (HashingEngine::Avx2, Check::Differ)
         );
         assert_eq!(
-            choose_hashing(LaneCheck::Unsupported),
+            chosen(HashingEngine::Avx512, false),
+            (HashingEngine::Avx512, Check::Agree)
+        );
+        assert_eq!(
+            chosen(HashingEngine::Portable, false),
             (HashingEngine::Portable, Check::Unsupported)
         );
     }

@@ -10,9 +10,9 @@ mod frontier;
 mod tree;
 
 use crate::{
-    hashing::{self, domain, turboshake128},
+    hashing::{domain, turboshake128},
     ids::Hash,
-    lanes::{LANES, turboshake128_x4},
+    lanes::turboshake128_batch,
 };
 
 pub use frontier::Frontier;
@@ -24,10 +24,13 @@ pub fn block_leaf(block: &[u8]) -> Hash {
     Hash(turboshake128(domain::BLOCK, &[block]))
 }
 
-/// The leaves of many blocks. Blocks of one length are hashed four at a time where the processor can.
+/// The leaves of many blocks. Blocks of one length are hashed several at a time where the processor can.
 #[must_use]
 pub fn block_leaves(blocks: &[&[u8]]) -> Vec<Hash> {
-    hash_all(domain::BLOCK, blocks)
+    turboshake128_batch(domain::BLOCK, blocks)
+        .into_iter()
+        .map(Hash)
+        .collect()
 }
 
 /// The leaf of one segment in the sealed tree, from the block leaves of its k data blocks in order.
@@ -53,29 +56,6 @@ pub fn share_root(block_tree_roots: &[Hash]) -> Option<Hash> {
 #[must_use]
 pub fn node(left: &Hash, right: &Hash) -> Hash {
     Hash(turboshake128(domain::NODE, &[&left.0, &right.0]))
-}
-
-/// Hashes each message, four of one length at a time as far as the order of the messages allows. Two or three left over
-/// go through the kernel too: they cost as much as four, which is still less than one by one.
-fn hash_all(domain: u8, messages: &[&[u8]]) -> Vec<Hash> {
-    let mut hashes = Vec::with_capacity(messages.len());
-    let mut rest = messages;
-    while let Some(first) = rest.first() {
-        let alike = rest
-            .iter()
-            .take(LANES)
-            .take_while(|message| message.len() == first.len())
-            .count();
-        let (group, after) = rest.split_at(alike);
-        if alike == 1 {
-            hashes.push(Hash(hashing::turboshake128(domain, group)));
-        } else {
-            let lanes = std::array::from_fn(|lane| group[lane.min(alike - 1)]);
-            hashes.extend(turboshake128_x4(domain, lanes).into_iter().take(alike).map(Hash));
-        }
-        rest = after;
-    }
-    hashes
 }
 
 #[cfg(test)]

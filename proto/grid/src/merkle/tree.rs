@@ -1,7 +1,6 @@
 //! Whole trees, their rows as they lie in a share file, and authentication paths.
 
-use super::hash_all;
-use crate::{hashing::domain, ids::Hash};
+use crate::{hashing::domain, ids::Hash, lanes::turboshake128_batch};
 
 /// Where the nodes of a tree with a known number of leaves lie: row by row, leaves first, root last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +124,10 @@ fn parents(row: &[Hash]) -> Vec<Hash> {
     let (pairs, odd) = row.as_chunks::<2>();
     let joined: Vec<[u8; 64]> = pairs.iter().map(|[left, right]| joined(left, right)).collect();
     let joined: Vec<&[u8]> = joined.iter().map(|pair| &pair[..]).collect();
-    let mut parents = hash_all(domain::NODE, &joined);
+    let mut parents: Vec<Hash> = turboshake128_batch(domain::NODE, &joined)
+        .into_iter()
+        .map(Hash)
+        .collect();
     parents.extend(odd);
     parents
 }
