@@ -254,6 +254,20 @@ pub struct LinkEvent {
     pub up: bool,
 }
 
+/// Whoever wants to hear of links: an actor's address, or a slot that always holds the newest one.
+pub trait LinkListener: Send + Sync + 'static {
+    /// Takes the news.
+    fn link_event(&self, event: LinkEvent);
+}
+
+impl LinkListener for Recipient<LinkEvent> {
+    fn link_event(&self, event: LinkEvent) {
+        if tell_recipient(self, event).is_err() {
+            tracing::debug!("a link event came for an actor that has ended");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

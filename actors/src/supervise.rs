@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::WeakRecipient;
 use actix::prelude::*;
 use metrics::{counter, gauge};
 use tokio::sync::oneshot;
@@ -30,7 +29,7 @@ use truckee_engine::time::Mono;
 pub use self::child::{ChildHandle, ChildId, ChildSpec, ExitGuard, Exited, Ping, Stop};
 pub use self::slot::Slot;
 use crate::clock::ClockHandle;
-use crate::gate::{tell, tell_recipient};
+use crate::gate::tell;
 use crate::metrics as names;
 
 /// How often children are asked whether they still handle messages. A child that needs longer than this for what is
@@ -83,23 +82,40 @@ struct StopOverdue {
     child: ChildId,
 }
 
-/// Who hears of what a supervisor cannot mend. Weak: the parent outlives its supervisor or does not care any more.
-#[derive(Clone, Default)]
-pub struct Parent {
-    /// Hears of children that ended too often.
-    pub escalated: Option<WeakRecipient<Escalated>>,
-    /// Hears of children that are gone for good.
-    pub ended: Option<WeakRecipient<Ended>>,
+/// Answered when all that was sent to the supervisor before has been done.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Settled;
+
+/// Who hears of what a supervisor cannot mend.
+pub trait Parent: 'static {
+    /// A child ended too often.
+    fn escalated(&self, escalated: Escalated);
+    /// A child is gone for good.
+    fn ended(&self, ended: Ended);
 }
 
-impl std::fmt::Debug for Parent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Parent(escalated: {}, ended: {})",
-            self.escalated.is_some(),
-            self.ended.is_some()
-        )
+/// Nobody: what the supervisor cannot mend stays in its log and metrics.
+impl Parent for () {
+    fn escalated(&self, _: Escalated) {}
+
+    fn ended(&self, _: Ended) {}
+}
+
+impl<A> Parent for Slot<A>
+where
+    A: Actor<Context = Context<A>> + Handler<Escalated> + Handler<Ended>,
+{
+    fn escalated(&self, escalated: Escalated) {
+        if self.tell(escalated).is_err() {
+            tracing::warn!("the parent of a supervisor has ended before it");
+        }
+    }
+
+    fn ended(&self, ended: Ended) {
+        if self.tell(ended).is_err() {
+            tracing::debug!("the parent of a supervisor has ended before it");
+        }
     }
 }
 
@@ -163,7 +179,7 @@ struct Stopping {
 /// Keeps a set of children running. States: running, stopping, gone.
 pub struct Supervisor {
     clock: ClockHandle,
-    parent: Parent,
+    parent: Box<dyn Parent>,
     health: Health,
     children: BTreeMap<ChildId, Child>,
     /// In the order of their first start.
@@ -173,10 +189,10 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor without children.
-    pub fn new(clock: ClockHandle, parent: Parent, health: Health) -> Self {
+    pub fn new(clock: ClockHandle, parent: impl Parent, health: Health) -> Self {
         Self {
             clock,
-            parent,
+            parent: Box::new(parent),
             health,
             children: BTreeMap::new(),
             order: Vec::new(),
@@ -241,38 +257,21 @@ impl Supervisor {
             Verdict::Forget => {
                 tracing::debug!(child = %exited.child, reason = exited.reason.name(), "child ended");
                 self.forget(&exited.child);
-                self.report(
-                    self.parent.ended.as_ref(),
-                    Ended {
+                self.parent.ended(Ended {
                         child: exited.child.clone(),
                         reason: exited.reason,
-                    },
-                );
+                    });
             }
             Verdict::Escalate { exits } => {
                 tracing::error!(child = %exited.child, reason = exited.reason.name(), exits, "child ended too often");
                 counter!(names::ACTOR_ESCALATIONS, "actor" => exited.child.kind).increment(1);
                 self.forget(&exited.child);
-                self.report(
-                    self.parent.escalated.as_ref(),
-                    Escalated {
+                self.parent.escalated(Escalated {
                         child: exited.child.clone(),
                         reason: exited.reason,
                         exits,
-                    },
-                );
+                    });
             }
-        }
-    }
-
-    fn report<M>(&self, to: Option<&WeakRecipient<M>>, message: M)
-    where
-        M: Message<Result = ()> + Send + std::fmt::Debug + 'static,
-    {
-        let Some(to) = to else { return };
-        let told = to.upgrade().map(|parent| tell_recipient(&parent, message));
-        if !matches!(told, Some(Ok(()))) {
-            tracing::warn!("the parent of a supervisor has ended before it");
         }
     }
 
@@ -353,6 +352,12 @@ impl Handler<StartChild> for Supervisor {
         self.order.push(id.clone());
         self.start_generation(&id, context);
     }
+}
+
+impl Handler<Settled> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Settled, _: &mut Self::Context) {}
 }
 
 impl Handler<StartAgain> for Supervisor {

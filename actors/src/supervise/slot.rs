@@ -8,7 +8,7 @@ use actix::dev::ToEnvelope;
 use actix::prelude::*;
 
 use crate::gate::{Gone, tell};
-use crate::inbound::{Inbound, InboundHandler};
+use crate::inbound::{Inbound, InboundHandler, LinkEvent, LinkListener};
 
 /// Leads to the generation of a child that is alive now. Cheap to clone, usable from any thread; keeps nothing alive.
 pub struct Slot<A: Actor>(Arc<Mutex<Option<WeakAddr<A>>>>);
@@ -73,6 +73,18 @@ where
     fn handle(&self, inbound: Inbound) {
         if self.tell(inbound).is_err() {
             tracing::warn!("a request came for an actor that is being started again");
+        }
+    }
+}
+
+impl<A> LinkListener for Slot<A>
+where
+    A: Actor + Handler<LinkEvent>,
+    A::Context: ToEnvelope<A, LinkEvent>,
+{
+    fn link_event(&self, event: LinkEvent) {
+        if self.tell(event).is_err() {
+            tracing::debug!("a link event came for an actor that is being started again");
         }
     }
 }

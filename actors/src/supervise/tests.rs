@@ -118,10 +118,8 @@ fn worker(name: &str, class: Class, slot: &Slot<Worker>, stops: bool) -> StartCh
 async fn family(class: Class) -> Family {
     let (sender, heard) = oneshot::channel();
     let ear = Ear(Vec::new(), Some(sender)).start();
-    let parent = Parent {
-        escalated: Some(ear.downgrade().recipient()),
-        ended: Some(ear.downgrade().recipient()),
-    };
+    let parent = Slot::new();
+    parent.fill(&ear);
     let supervisor = Supervisor::new(SystemClock::handle(), parent, Health::new()).start();
     let slot = Slot::new();
     supervisor
@@ -223,7 +221,7 @@ async fn stopping_asks_the_youngest_first_and_names_those_who_stay() {
 async fn health_names_a_child_that_handles_nothing() {
     tokio::time::pause();
     let health = Health::new();
-    let supervisor = Supervisor::new(SystemClock::handle(), Parent::default(), health.clone()).start();
+    let supervisor = Supervisor::new(SystemClock::handle(), (), health.clone()).start();
     let slot = Slot::new();
     supervisor
         .send(worker("a", Class::Permanent, &slot, true))
