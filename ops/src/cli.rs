@@ -128,7 +128,7 @@ pub(crate) struct PutArgs {
     /// Distinct peers that must hold a share before the upload is a success
     #[arg(long, value_name = "PEERS")]
     pub(crate) happy: Option<u16>,
-    /// Same content, same cap: saves space, and tells the cap's holder's guess of the content apart
+    /// Same content, same cap: saves space, but others at this gateway can find out that you store the same as they
     #[arg(long)]
     pub(crate) convergent: bool,
     /// Print one line of JSON: cap, bytes, seconds

@@ -73,10 +73,17 @@ mod tests {
     use super::Exit;
 
     #[test]
-    fn the_table_is_dense_and_in_order() {
+    fn the_table_is_dense_in_order_and_in_the_readme() {
         for (at, (exit, meaning)) in Exit::TABLE.iter().enumerate() {
             assert_eq!(usize::from(exit.code()), at);
             assert!(!meaning.is_empty());
+        }
+        let readme = include_str!("../README.md");
+        for (exit, meaning) in Exit::TABLE {
+            assert!(
+                readme.contains(&format!("| {} | {meaning} |", exit.code())),
+                "the README lacks {meaning:?}"
+            );
         }
         // Clap ends with 2 for a wrong command line: the table must agree with it.
         assert_eq!(Exit::Usage.code(), 2);

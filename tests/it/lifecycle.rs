@@ -94,7 +94,7 @@ fn a_running_nodes_directory_is_refused() {
     let cluster = Cluster::start_with(program(), &small());
     let dir = &cluster.node("storage-01").dir;
     let second = rig::run(program(), ["run", "--dir", dir.to_str().unwrap()]);
-    assert_eq!(second.status.code(), Some(3), "{}", stderr(&second));
+    assert_eq!(second.status.code(), Some(4), "{}", stderr(&second));
     assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
     assert_eq!(cluster.running().len(), 5);
 }

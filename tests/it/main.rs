@@ -2,7 +2,10 @@
 //!
 //! One binary, because each further one is linked with everything.
 
+mod clients;
 mod commands;
+mod damage;
+mod freeze;
 mod lifecycle;
 mod round_trip;
 mod survival;

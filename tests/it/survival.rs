@@ -97,11 +97,18 @@ fn too_few_peers_for_an_upload_are_said_so() {
     for name in &cluster.peers()[..4] {
         cluster.kill(name);
     }
-    let answer = cluster.http().answer("PUT", "/uri", &[], &rig::bytes(2, 200_000));
+    let json = [("accept", "application/json")];
+    let answer = cluster
+        .http()
+        .answer("PUT", "/uri", &json, &rig::bytes(2, 200_000));
     assert_eq!(answer.status, 507, "{}", answer.text());
+    let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let peers = error["error"]["peers"].as_array().unwrap();
+    assert!(peers.len() >= 4, "it gives the reason per peer: {error}");
     assert!(
-        answer.text().contains("storage-01"),
-        "it gives the reason per peer: {}",
-        answer.text()
+        peers
+            .iter()
+            .all(|peer| peer["message"].as_str().is_some_and(|text| !text.is_empty())),
+        "{error}"
     );
 }

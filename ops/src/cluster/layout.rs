@@ -102,7 +102,7 @@ impl Layout {
         if self.is_set_up(name) {
             return Ok(());
         }
-        let mut spec = InitSpec::new(self.node_dir(name), name, vec![role]);
+        let mut spec = InitSpec::new(&self.node_dir(name), name, &[role]);
         fill(&mut spec);
         match init_node(&spec) {
             Ok(_) => Ok(()),
@@ -121,7 +121,7 @@ impl Layout {
             reason,
         };
         let config = Config::load(&dir).map_err(|errors| bad(errors.to_string()))?;
-        if config.gateway.listen == listen {
+        if config.gateway.is_some_and(|gateway| gateway.listen == listen) {
             return Ok(());
         }
         let path = dir.join("truckee.toml");

@@ -280,6 +280,30 @@ impl Cluster {
             .collect()
     }
 
+    /// All files in a subdirectory of every storage peer's directory, with the peer's name, sorted.
+    #[must_use]
+    pub fn files_of_peers(&self, subdirectory: &str) -> Vec<(String, PathBuf)> {
+        let mut all = Vec::new();
+        for name in self.peers() {
+            let mut pending = vec![self.node(&name).dir.join(subdirectory)];
+            while let Some(dir) = pending.pop() {
+                // Directories come and go under our eyes.
+                let Ok(entries) = std::fs::read_dir(&dir) else {
+                    continue;
+                };
+                for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                    if path.is_dir() {
+                        pending.push(path);
+                    } else {
+                        all.push((name.clone(), path));
+                    }
+                }
+            }
+        }
+        all.sort();
+        all
+    }
+
     fn wait_gone(&mut self, name: &str) {
         let pid = self.node(name).pid;
         until(&format!("{name} is gone"), || {

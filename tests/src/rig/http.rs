@@ -1,6 +1,7 @@
 //! A plain HTTP client for tests: any status is an answer, nothing is retried.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use ureq::http::Request;
@@ -66,14 +67,21 @@ impl Answer {
 }
 
 impl Http {
-    /// A client of the gateway at `base`, without a slash at the end.
+    /// A client of the gateway at `base`, without a slash at the end, that bears a minute of silence.
     #[must_use]
     pub fn new(base: &str) -> Http {
+        Http::with_patience(base, Duration::from_secs(60))
+    }
+
+    /// A client that gives up after so long a silence.
+    #[must_use]
+    pub fn with_patience(base: &str, silence: Duration) -> Http {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
-            .timeout_per_read(Some(Duration::from_secs(60)))
+            .timeout_per_read(Some(silence))
+            .timeout_recv_response(Some(silence))
             .build();
         Http {
             agent: config.new_agent(),
@@ -147,6 +155,36 @@ impl Http {
     #[must_use]
     pub fn get(&self, cap: &str) -> Answer {
         self.answer("GET", &format!("/uri/{cap}"), &[], b"")
+    }
+}
+
+impl Http {
+    /// Opens a download and leaves the reading to the caller.
+    ///
+    /// # Panics
+    /// When the answer is no success.
+    #[must_use]
+    pub fn open(&self, cap: &str) -> impl Read + use<> {
+        let answer = self.agent.get(format!("{}/uri/{cap}", self.base)).call();
+        let answer = answer.unwrap_or_else(|error| panic!("GET /uri/…: {error}"));
+        assert_eq!(answer.status(), 200);
+        answer.into_body().into_reader()
+    }
+
+    /// Begins an upload of `announced` bytes with some of them, and leaves the connection to the caller.
+    ///
+    /// # Panics
+    /// When the gateway cannot be reached.
+    #[must_use]
+    pub fn begin_put(&self, announced: u64, content: &[u8]) -> TcpStream {
+        let host = self.base.strip_prefix("http://").unwrap_or(&self.base);
+        let mut stream = TcpStream::connect(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        let head = format!("PUT /uri HTTP/1.1\r\nHost: {host}\r\nContent-Length: {announced}\r\n\r\n");
+        let sent = stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(content));
+        sent.unwrap_or_else(|error| panic!("{host}: {error}"));
+        stream
     }
 }
 
