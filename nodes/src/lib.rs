@@ -5,10 +5,12 @@
 
 pub mod config;
 pub mod dir;
+pub mod http;
 pub mod identity;
 pub mod init;
 pub mod lock;
 pub mod logging;
+pub mod metrics;
 pub mod ports;
 pub mod role;
 pub mod run_file;

@@ -5,6 +5,7 @@
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogConfig, LogFormat};
@@ -18,13 +19,18 @@ const OWN_TARGETS: [&str; 5] = [
     "truckee_wire",
 ];
 
-/// Starts logging for the whole process. Does nothing if logging was started before, as in tests that start several
-/// nodes in one process.
+/// Starts logging to stderr for the whole process. Does nothing if logging was started before, as in tests that start
+/// several nodes in one process.
 pub fn start(config: LogConfig) {
-    let builder = fmt()
-        .with_env_filter(filter(config))
-        .with_writer(std::io::stderr)
-        .with_target(true);
+    start_on(config, std::io::stderr);
+}
+
+/// As [`start`], to another place.
+pub(crate) fn start_on<W>(config: LogConfig, writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder = fmt().with_env_filter(filter(config)).with_writer(writer);
     let started = match config.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
         LogFormat::Pretty => {

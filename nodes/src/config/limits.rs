@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use truckee_actors::transfers::{DOWNLOAD_BYTES_DEFAULT, UPLOAD_BYTES_DEFAULT};
+
 use super::reader::{Reader, Section};
 use super::value::{Bounded, ByteCount};
 
@@ -12,8 +14,10 @@ pub struct Limits {
     pub uploads: usize,
     /// Downloads under way at once.
     pub downloads: usize,
-    /// Plaintext bytes of segments in memory, over all uploads and downloads.
-    pub transfer_bytes: u64,
+    /// Bytes of blocks in memory, over all uploads.
+    pub upload_bytes: u64,
+    /// Bytes of blocks and plaintext in memory, over all downloads.
+    pub download_bytes: u64,
     /// Longest body of an upload.
     pub body_bytes: u64,
     /// Longest body of an upload that derives its key from its content: it is kept on disk meanwhile.
@@ -30,13 +34,13 @@ impl Default for Limits {
     fn default() -> Limits {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Limits {
-            // Each holds at least one segment: 64 of the default length fill `transfer_bytes` twice, so that the
-            // byte bound and not this one decides for large files, and small files still go in parallel.
+            // Far more than `upload_bytes` has room for at full speed, so that the byte bound decides for large
+            // files while small files still go in parallel.
             uploads: 64,
             // A download that waits for its first block costs a few kilobytes only.
             downloads: 256,
-            // With 3-of-10 a segment under way costs 4.3 times its length: about 100 MiB in all.
-            transfer_bytes: 24 << 20,
+            upload_bytes: UPLOAD_BYTES_DEFAULT as u64,
+            download_bytes: DOWNLOAD_BYTES_DEFAULT as u64,
             // As much as a file of the default segment length can hold.
             body_bytes: 1 << 40,
             convergent_bytes: 4 << 30,
@@ -56,10 +60,10 @@ pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> L
     let section = &mut section;
     let uploads: Bounded<1, 4096> = reader.or(section, "uploads", Bounded(default.uploads as u64));
     let downloads: Bounded<1, 65_536> = reader.or(section, "downloads", Bounded(default.downloads as u64));
-    // Below one segment of the greatest length nothing could move; what the gate counts fits in 32 bits.
-    let transfer_bounds = 1 << 20..=u64::from(u32::MAX);
-    let transfer_bytes =
-        reader.bytes_between(section, "transfer_bytes", transfer_bounds, default.transfer_bytes);
+    // Less than a segment of the default length would let nothing pass side by side; a gate counts in 32 bits.
+    let gate = 1 << 20..=u64::from(u32::MAX);
+    let upload_bytes = reader.bytes_between(section, "upload_bytes", gate.clone(), default.upload_bytes);
+    let download_bytes = reader.bytes_between(section, "download_bytes", gate, default.download_bytes);
     let body_bytes: ByteCount = reader.or(section, "body_bytes", ByteCount(default.body_bytes));
     let convergent: ByteCount = reader.or(section, "convergent_bytes", ByteCount(default.convergent_bytes));
     let drain: Bounded<0, 3600> = reader.or(section, "drain_seconds", Bounded(default.drain.as_secs()));
@@ -70,7 +74,8 @@ pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> L
     Limits {
         uploads: uploads.0 as usize,
         downloads: downloads.0 as usize,
-        transfer_bytes,
+        upload_bytes,
+        download_bytes,
         body_bytes: body_bytes.0,
         convergent_bytes: convergent.0,
         drain: Duration::from_secs(drain.0),

@@ -62,7 +62,8 @@ fn the_longest_file() {
         [limits]
         uploads = 1
         downloads = 2
-        transfer_bytes = "64 MiB"
+        upload_bytes = "64 MiB"
+        download_bytes = "32 MiB"
         body_bytes = 1000
         convergent_bytes = "1 MiB"
         drain_seconds = 3
@@ -85,7 +86,8 @@ fn the_longest_file() {
     let limits = Limits {
         uploads: 1,
         downloads: 2,
-        transfer_bytes: 64 << 20,
+        upload_bytes: 64 << 20,
+        download_bytes: 32 << 20,
         body_bytes: 1000,
         convergent_bytes: 1 << 20,
         drain: Duration::from_secs(3),
@@ -108,7 +110,7 @@ fn all_errors_at_once_with_line_and_key() {
                 [log]\n\
                 level = \"loud\"\n\
                 [limits]\n\
-                transfer_bytes = 5\n\
+                upload_bytes = 5\n\
                 drain_seconds = 1.5\n";
     assert_eq!(
         errors_of(text),
@@ -122,7 +124,7 @@ fn all_errors_at_once_with_line_and_key() {
             "line 5: colour: unknown key",
             "line 6: gateway: has no effect: \"gateway\" is not among the roles of this node",
             "line 10: log.level: must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\", not \"loud\"",
-            "line 12: limits.transfer_bytes: must be between 1048576 and 4294967295, not 5",
+            "line 12: limits.upload_bytes: must be between 1048576 and 4294967295, not 5",
             "line 13: limits.drain_seconds: must be a whole number, not a number with a fraction",
         ]
     );

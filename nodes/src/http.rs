@@ -1,0 +1,178 @@
+//! The HTTP side of a node: the gateway's API and pages, and what every node tells its operator.
+//!
+//! Two applications share this code: [`gateway_routes`] on the gateway's address, and [`probe_routes`] (health,
+//! readiness, metrics) on the metrics address of every node and on the gateway's as well. Both run on actix-web's own
+//! worker threads; all they know of the node stands in [`Gateway`] and [`Probes`].
+//!
+//! Not promised here: authentication. Whoever reaches the gateway's address may store files, which is why it is on
+//! loopback unless configured otherwise; reading takes a cap.
+
+mod args;
+mod body;
+mod download;
+mod error;
+mod form;
+mod observe;
+mod pages;
+mod path;
+pub mod port;
+mod range;
+mod segments;
+pub mod server;
+mod spool;
+mod status;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use truckee_actors::gate::{CountGate, CountPermit, GateError};
+use truckee_grid::keys::ConvergenceSecret;
+use truckee_grid::params::Encoding;
+
+use crate::config::Limits;
+use error::HttpError;
+use port::{NodeView, TransferPort};
+
+/// What a client is told to wait when all places are taken: about what a small upload takes.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// All that the gateway's handlers know.
+pub struct Gateway {
+    port: Arc<dyn TransferPort>,
+    view: Arc<dyn NodeView>,
+    encoding: Encoding,
+    limits: Limits,
+    convergence: ConvergenceSecret,
+    spool_dir: PathBuf,
+    uploads: CountGate,
+    downloads: CountGate,
+}
+
+impl Gateway {
+    /// A gateway that moves files through `port`. `spool_dir` is the node's own directory.
+    pub fn new(
+        port: Arc<dyn TransferPort>,
+        view: Arc<dyn NodeView>,
+        encoding: Encoding,
+        limits: Limits,
+        convergence: ConvergenceSecret,
+        spool_dir: PathBuf,
+    ) -> Gateway {
+        Gateway {
+            uploads: CountGate::new("http_uploads", limits.uploads),
+            downloads: CountGate::new("http_downloads", limits.downloads),
+            port,
+            view,
+            encoding,
+            limits,
+            convergence,
+            spool_dir,
+        }
+    }
+
+    /// Refuses every transfer from now on; those under way go on.
+    pub fn close(&self) {
+        self.uploads.close();
+        self.downloads.close();
+    }
+
+    fn admit_upload(&self) -> Result<CountPermit, HttpError> {
+        self.uploads
+            .try_acquire()
+            .map_err(|error| refused("uploads", error))
+    }
+
+    fn admit_download(&self) -> Result<CountPermit, HttpError> {
+        self.downloads
+            .try_acquire()
+            .map_err(|error| refused("downloads", error))
+    }
+}
+
+fn refused(what: &'static str, error: GateError) -> HttpError {
+    match error {
+        GateError::Full { .. } => HttpError::Busy {
+            what,
+            retry_after: RETRY_AFTER,
+        },
+        other => HttpError::from(other),
+    }
+}
+
+/// All that the handlers of health, readiness and metrics know.
+pub struct Probes {
+    /// Readiness comes from here.
+    pub view: Arc<dyn NodeView>,
+    /// Health comes from here.
+    pub alive: Arc<dyn Alive>,
+    /// Makes the text of `/metrics`.
+    pub render: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Whether the node's actors are alive.
+pub trait Alive: Send + Sync + 'static {
+    /// False once the root actor has ended.
+    fn is_alive(&self) -> bool;
+}
+
+/// Routes that every node has.
+pub fn probe_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/healthz").get(status::healthz))
+        .service(web::resource("/readyz").get(status::readyz))
+        .service(web::resource("/metrics").get(status::metrics));
+}
+
+/// Routes of the gateway.
+pub fn gateway_routes(config: &mut web::ServiceConfig) {
+    for place in ["/uri", "/cap"] {
+        config.service(
+            web::resource([place.to_owned(), format!("{place}/")])
+                .route(web::get().to(download::redirect))
+                .route(web::put().to(upload::put))
+                .route(web::post().to(form::post))
+                .default_service(web::to(|request| wrong_method(request, "GET, PUT, POST"))),
+        );
+        config.service(
+            web::resource(format!("{place}/{{tail:.*}}"))
+                .route(web::get().to(download::by_cap))
+                .route(web::head().to(download::by_cap))
+                .default_service(web::to(changes)),
+        );
+    }
+    for place in ["/file", "/named"] {
+        config.service(
+            web::resource(format!("{place}/{{tail:.*}}"))
+                .route(web::get().to(download::by_name))
+                .route(web::head().to(download::by_name))
+                .default_service(web::to(|request| wrong_method(request, "GET, HEAD"))),
+        );
+    }
+    config
+        .service(web::resource("/").get(status::welcome).head(status::welcome))
+        .service(web::resource("/static/style.css").get(pages::style))
+        .service(web::resource("/static/upload.js").get(pages::script));
+}
+
+/// The answer to what no route takes.
+pub async fn no_such_route(request: HttpRequest) -> HttpResponse {
+    HttpError::NoSuchRoute.respond(&request)
+}
+
+async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
+    HttpError::WrongMethod { allowed }.respond(&request)
+}
+
+/// Methods that would change what a cap names.
+async fn changes(request: HttpRequest) -> HttpResponse {
+    HttpError::Unsupported {
+        what: "changing what a cap names (mutable files and directories)",
+    }
+    .respond(&request)
+}

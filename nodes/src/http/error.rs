@@ -1,0 +1,247 @@
+//! Everything that an HTTP request can fail with, and how it is told: a status, one clear sentence, a request id.
+//!
+//! Sentences never repeat what the client sent, since that may hold a cap.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+use thiserror::Error;
+use truckee_actors::gate::GateError;
+use truckee_actors::transfers::TransferPeerReport;
+use truckee_grid::caps::CapError;
+use truckee_grid::params::ParamsError;
+
+use super::observe::request_id;
+use super::port::{BodyError, DownloadError, UploadError};
+
+/// Why a request is not served.
+#[derive(Debug, Error)]
+pub(super) enum HttpError {
+    #[error("there is no cap in this URL; it should look like /uri/URI:CHK:…")]
+    NoCap,
+    #[error(transparent)]
+    BadCap(CapError),
+    #[error(
+        "the URL holds a damaged escape: % must be followed by two hexadecimal digits, and the text must be UTF-8"
+    )]
+    BadEscape,
+    #[error("the URL is longer than {bytes_max} bytes")]
+    PathTooLong { bytes_max: usize },
+    #[error("the arguments after the question mark cannot be read or are too many")]
+    BadQuery,
+    #[error("{name} must be {expected}")]
+    BadArgument {
+        name: &'static str,
+        expected: &'static str,
+    },
+    #[error("{0}")]
+    BadEncoding(ParamsError),
+    #[error("caps of kind {kind} do not read a file; a cap that does begins with URI:CHK: or URI:LIT:")]
+    CannotRead { kind: &'static str },
+    #[error("a file has nothing below it; use /file/CAP/NAME to give it a name")]
+    NothingBelowFile,
+    #[error("{what} is not supported by this gateway")]
+    Unsupported { what: &'static str },
+    #[error("there is nothing here; the gateway's page is at /")]
+    NoSuchRoute,
+    #[error("this URL does not take that method; allowed: {allowed}")]
+    WrongMethod { allowed: &'static str },
+    #[error("the range lies beyond the end of the file, which has {file_bytes} bytes")]
+    RangeBeyondEnd { file_bytes: u64 },
+    #[error("the body is longer than the {bytes_max} bytes that this gateway takes")]
+    BodyTooLong { bytes_max: u64 },
+    #[error("the form cannot be read: {0}")]
+    BadForm(FormError),
+    #[error("this gateway has as many {what} under way as it takes; try again in {seconds} s", seconds = .retry_after.as_secs().max(1))]
+    Busy {
+        what: &'static str,
+        retry_after: Duration,
+    },
+    #[error("the node is stopping; use another gateway or try again when it is back")]
+    Stopping,
+    #[error("the upload cannot be kept on disk meanwhile ({0}); the gateway's disk may be full")]
+    Spool(std::io::ErrorKind),
+    #[error("{0}")]
+    Upload(#[from] UploadError),
+    #[error("{0}")]
+    Download(#[from] DownloadError),
+    #[error("something inside the gateway failed; its log has more under the request id")]
+    Internal,
+}
+
+/// What can be wrong with a form.
+#[derive(Debug, Error)]
+pub(super) enum FormError {
+    #[error("it is not multipart/form-data with a boundary")]
+    NotMultipart,
+    #[error("it has no field named file")]
+    NoFile,
+    #[error("it has more than one field named file")]
+    SecondFile,
+    #[error("it has more fields, or longer ones, than a form for a file")]
+    TooMuch,
+    #[error("it is cut or its parts are malformed")]
+    Malformed,
+    #[error("when_done must be a path on this gateway, beginning with a single /")]
+    ForeignRedirect,
+}
+
+impl HttpError {
+    /// The answer's status.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            HttpError::NoCap
+            | HttpError::BadCap(_)
+            | HttpError::BadEscape
+            | HttpError::BadQuery
+            | HttpError::BadArgument { .. }
+            | HttpError::BadEncoding(_)
+            | HttpError::CannotRead { .. }
+            | HttpError::NothingBelowFile
+            | HttpError::BadForm(_) => StatusCode::BAD_REQUEST,
+            HttpError::PathTooLong { .. } => StatusCode::URI_TOO_LONG,
+            HttpError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+            HttpError::NoSuchRoute => StatusCode::NOT_FOUND,
+            HttpError::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            HttpError::RangeBeyondEnd { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            HttpError::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            HttpError::Busy { .. } | HttpError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            HttpError::Spool(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
+            HttpError::Spool(_) | HttpError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            HttpError::Upload(error) => upload_status(error),
+            HttpError::Download(error) => download_status(error),
+        }
+    }
+
+    /// The kind of the error for programs; part of the interface, never reworded.
+    pub(super) fn cause(&self) -> &'static str {
+        match self {
+            HttpError::NoCap | HttpError::BadCap(_) | HttpError::CannotRead { .. } => "bad_cap",
+            HttpError::BadEscape | HttpError::PathTooLong { .. } | HttpError::BadQuery => "bad_url",
+            HttpError::BadArgument { .. } | HttpError::BadEncoding(_) => "bad_argument",
+            HttpError::NothingBelowFile => "not_a_directory",
+            HttpError::Unsupported { .. } => "unsupported",
+            HttpError::NoSuchRoute => "no_such_route",
+            HttpError::WrongMethod { .. } => "wrong_method",
+            HttpError::RangeBeyondEnd { .. } => "range_beyond_end",
+            HttpError::BodyTooLong { .. } => "body_too_long",
+            HttpError::BadForm(_) => "bad_form",
+            HttpError::Busy { .. } => "busy",
+            HttpError::Stopping => "stopping",
+            HttpError::Spool(_) => "spool",
+            HttpError::Upload(error) => error.cause(),
+            HttpError::Download(error) => error.cause(),
+            HttpError::Internal => "internal",
+        }
+    }
+
+    /// What went wrong with each peer, for the errors where that is the reason.
+    fn peers(&self) -> Option<Vec<Value>> {
+        let reports = match self {
+            HttpError::Upload(UploadError::NotHappy(not_happy)) => &not_happy.peers,
+            HttpError::Download(DownloadError::TooFewShares(too_few)) => &too_few.peers,
+            _ => return None,
+        };
+        let row = |report: &TransferPeerReport| json!({ "node_id": report.peer.to_base32(), "cause": report.why.name(), "message": report.why.to_string() });
+        Some(reports.iter().map(row).collect())
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        // How long a restart of a node takes, about.
+        const RESTART: Duration = Duration::from_secs(5);
+        match self {
+            HttpError::Busy { retry_after, .. } => Some(*retry_after),
+            HttpError::Download(DownloadError::Overloaded { retry_after }) => Some(*retry_after),
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(RESTART),
+            _ => None,
+        }
+    }
+
+    /// The whole answer.
+    pub(super) fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        let status = self.status();
+        let id = request_id(request);
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            tracing::warn!(request = %id, status = status.as_u16(), cause = self.cause(), "request failed: {self}");
+        }
+        let mut response = HttpResponse::build(status);
+        if let Some(delay) = self.retry_after() {
+            response.insert_header((header::RETRY_AFTER, delay.as_secs().max(1)));
+        }
+        match self {
+            HttpError::RangeBeyondEnd { file_bytes } => {
+                response.insert_header((header::CONTENT_RANGE, format!("bytes */{file_bytes}")));
+            }
+            HttpError::WrongMethod { allowed } => {
+                response.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));
+            }
+            _ => {}
+        }
+        if wants_json(request) {
+            let error = json!({
+                "peers": self.peers(),
+                "status": status.as_u16(), "cause": self.cause(), "message": self.to_string(), "request_id": id,
+            });
+            return response.json(json!({ "error": error }));
+        }
+        response
+            .content_type("text/plain; charset=utf-8")
+            .body(format!("{self}\n(request {id})\n"))
+    }
+}
+
+fn upload_status(error: &UploadError) -> StatusCode {
+    match error {
+        UploadError::NotHappy(_) => StatusCode::INSUFFICIENT_STORAGE,
+        UploadError::Body(BodyError::Slow { .. }) => StatusCode::REQUEST_TIMEOUT,
+        UploadError::Body(BodyError::Spool { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+        UploadError::Body(_) | UploadError::Empty | UploadError::Cancelled => StatusCode::BAD_REQUEST,
+        UploadError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        UploadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        UploadError::SegmentSize { .. } | UploadError::Encode { .. } | UploadError::Internal => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+fn download_status(error: &DownloadError) -> StatusCode {
+    match error {
+        DownloadError::TooFewShares(_) | DownloadError::Inconsistent { .. } => StatusCode::GONE,
+        DownloadError::RangeBeyondEnd { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+        DownloadError::CapContradicts => StatusCode::BAD_REQUEST,
+        DownloadError::Overloaded { .. } | DownloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        DownloadError::Cancelled | DownloadError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<GateError> for HttpError {
+    fn from(error: GateError) -> HttpError {
+        match error {
+            GateError::Closed { .. } => HttpError::Stopping,
+            GateError::Full { .. } => HttpError::Busy {
+                what: "transfers",
+                retry_after: Duration::from_secs(1),
+            },
+            // The configuration is checked against it at start.
+            GateError::TooLarge { .. } => HttpError::Internal,
+        }
+    }
+}
+
+/// Whether the client asks for JSON rather than for text.
+pub(super) fn wants_json(request: &HttpRequest) -> bool {
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| {
+        accept
+            .split(',')
+            .any(|item| item.trim().starts_with("application/json"))
+    })
+}

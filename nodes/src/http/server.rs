@@ -1,0 +1,111 @@
+//! Starts and stops the HTTP servers on sockets that are listening already.
+//!
+//! Signals are not actix-web's business here: the node decides when a server stops.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use super::{Gateway, Probes, gateway_routes, no_such_route, observe, probe_routes};
+
+/// How long a client may take to send the head of a request; more is a slow-loris.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept for the next request: longer than people pause between two clicks, and than
+/// scrapers' usual 15 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The encoder's buffer is flushed when it holds as much: two pieces of a download.
+const WRITE_BUFFER_BYTES: usize = 256 << 10;
+/// Scrapers and probes: a few at a time.
+const PROBE_CONNECTIONS_MAX: usize = 64;
+
+/// A server that runs until it is told to stop.
+pub struct Running {
+    handle: ServerHandle,
+    task: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl Running {
+    /// Accepts no more connections, waits for requests under way (at most the drain time given at start), and ends.
+    ///
+    /// # Errors
+    /// The server had failed.
+    pub async fn stop(self, graceful: bool) -> io::Result<()> {
+        self.handle.stop(graceful).await;
+        match self.task.await {
+            Ok(ended) => ended,
+            Err(failed) => Err(io::Error::other(failed)),
+        }
+    }
+}
+
+/// Serves the gateway's API, pages and probes.
+///
+/// # Errors
+/// The socket cannot be used.
+pub fn start_gateway(
+    listener: TcpListener,
+    gateway: web::Data<Gateway>,
+    probes: web::Data<Probes>,
+    workers: usize,
+) -> io::Result<Running> {
+    let (connections, drain) = (gateway.limits.connections, gateway.limits.drain);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(gateway.clone())
+            .app_data(probes.clone())
+            .wrap(from_fn(observe::observe))
+            .configure(probe_routes)
+            .configure(gateway_routes)
+            .default_service(web::to(no_such_route))
+    });
+    let server = server
+        .workers(workers)
+        .max_connections(connections)
+        .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
+        // A body that stays here keeps its transfer alive; transfers are drained before this server is.
+        .shutdown_timeout(drain.as_secs().max(1))
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    Ok(spawn(server))
+}
+
+/// Serves health, readiness and metrics.
+///
+/// # Errors
+/// The socket cannot be used.
+pub fn start_probes(listener: TcpListener, probes: web::Data<Probes>) -> io::Result<Running> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(probes.clone())
+            .wrap(from_fn(observe::observe))
+            .configure(probe_routes)
+            .default_service(web::to(no_such_route))
+    });
+    let server = server
+        .workers(1)
+        .max_connections(PROBE_CONNECTIONS_MAX)
+        .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    Ok(spawn(server))
+}
+
+fn spawn(server: Server) -> Running {
+    let handle = server.handle();
+    Running {
+        handle,
+        task: actix_rt::spawn(server),
+    }
+}
