@@ -161,7 +161,10 @@ impl Failure {
     pub fn new(code: FailureCode, text: impl Into<String>) -> Failure {
         let mut text: String = text.into();
         if text.chars().any(char::is_control) {
-            text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            text = text
+                .chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect();
         }
         text.truncate(text.floor_char_boundary(FAILURE_TEXT_BYTES_MAX));
         Failure {
