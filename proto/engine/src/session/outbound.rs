@@ -83,7 +83,10 @@ impl Session {
         // The number and lane make no difference to the bounds.
         let broken = Prepared::answer(id.0, Lane::Control, &answer).err();
         if broken.is_some() {
-            self.answer(id, Err(Failure::new(FailureCode::Internal, "the answer cannot be sent")));
+            self.answer(
+                id,
+                Err(Failure::new(FailureCode::Internal, "the answer cannot be sent")),
+            );
         } else {
             self.answer(id, answer);
         }
