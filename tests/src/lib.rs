@@ -1,1 +1,7 @@
 //! Simulation of many engine nodes, and whole clusters of real processes
+
+pub mod rig;
+pub mod sim;
+
+#[cfg(test)]
+mod tidy;

@@ -1,0 +1,245 @@
+//! The share store of a simulated node: the store machine over the simulated disk.
+//!
+//! Disk operations take simulated time and change the disk when they end. Those that write keep their order within a
+//! file, as the machine demands; those that read may overtake. When the machine answers that it holds a share, the bytes
+//! on the disk are looked at in that very moment.
+
+use std::collections::BTreeMap;
+
+use truckee_engine::store::{
+    Asked, DiskOp, DiskToken, Effect, Limits, StartSpace, Store, StoreConfig, Ticket,
+};
+use truckee_engine::time::Mono;
+use truckee_grid::ids::{Hash, StorageIndex};
+use truckee_wire::message::{Failure, Request, Response};
+
+use super::{Job, ReplyTo};
+use crate::sim::scheduler::Micros;
+use crate::sim::shares;
+use crate::sim::world::Ctx;
+
+/// A request that the machine has not answered.
+#[derive(Debug)]
+struct Serving {
+    reply: ReplyTo,
+    /// Who asked; none for the node itself.
+    asker: Option<usize>,
+    /// What a positive answer promises.
+    promise: Option<(shares::Name, Hash)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    machine: Store,
+    serving: BTreeMap<Ticket, Serving>,
+    pending: BTreeMap<DiskToken, DiskOp>,
+    /// When the last write of each file ends.
+    written_at: BTreeMap<StorageIndex, Micros>,
+    next_ticket: u64,
+}
+
+impl Keeper {
+    pub(super) fn new(ctx: &Ctx<'_>) -> Self {
+        let config = StoreConfig {
+            quota_bytes: 1 << 40,
+            reserve_bytes: 0,
+            software: "simulated".into(),
+            limits: Limits {
+                open_max: 24,
+                open_per_link_max: 12,
+                write_bytes_max: 64 << 10,
+                reads_max: 48,
+                leaves_max: 512,
+            },
+        };
+        let start = StartSpace {
+            share_count: ctx.disk.shares().count() as u64,
+            used_bytes: ctx.disk.used_bytes(),
+            free_bytes: ctx.disk.free_bytes(),
+        };
+        Self {
+            machine: Store::new(config, start, ctx.now),
+            serving: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            written_at: BTreeMap::new(),
+            next_ticket: 0,
+        }
+    }
+
+    /// A request has come; its answer goes to `reply`.
+    pub(super) fn serve(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        reply: ReplyTo,
+        asker: Option<usize>,
+        deadline: Mono,
+        request: Request,
+    ) {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        let promise = match &request {
+            Request::PutShare(put) => Some(((put.si, put.share), put.file.ueb.hash())),
+            Request::CloseShare(close) => Some(((close.si, close.share), close.file.ueb.hash())),
+            _ => None,
+        };
+        self.serving.insert(
+            ticket,
+            Serving {
+                reply,
+                asker,
+                promise,
+            },
+        );
+        let asked = Asked {
+            ticket,
+            link: reply.link(),
+            deadline,
+        };
+        self.machine.handle_request(ctx.now, ctx.unix, asked, request);
+    }
+
+    pub(super) fn link_lost(&mut self, link: u64) {
+        self.machine.handle_link_lost(link);
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.machine.next_deadline()
+    }
+
+    pub(super) fn wake(&mut self, now: Mono) {
+        if self
+            .machine
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.machine.handle_timeout(now);
+        }
+    }
+
+    /// Answers that are ready.
+    pub(super) fn drain(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        answers: &mut Vec<(ReplyTo, Result<Response, Failure>)>,
+    ) {
+        while let Some(effect) = self.machine.poll_effect() {
+            match effect {
+                Effect::Disk { token, op } => self.begin(ctx, token, op),
+                Effect::Verified { .. } => ctx.violation("a check that nobody asked for was answered"),
+                Effect::Answer { ticket, result } => {
+                    let Some(serving) = self.serving.remove(&ticket) else {
+                        ctx.violation(format!("the store answers {ticket:?} twice"));
+                        continue;
+                    };
+                    promised(ctx, &serving, &result);
+                    answers.push((serving.reply, result));
+                }
+            }
+        }
+    }
+
+    /// A disk operation ends now.
+    pub(super) fn disk_done(&mut self, ctx: &mut Ctx<'_>, token: DiskToken) {
+        let Some(op) = self.pending.remove(&token) else {
+            return;
+        };
+        if let DiskOp::Remove { share } = &op {
+            let name = (share.si, share.share);
+            if ctx.model.is_counted(ctx.host, name) {
+                ctx.violation(format!(
+                    "share {share} is taken back although a stored file counts on it"
+                ));
+            }
+            ctx.model.share_taken_back(ctx.host, name);
+        }
+        let kind = op.name();
+        let done = shares::carry_out(ctx.disk, op);
+        if let Err(fault) = &done.reply.result {
+            ctx.trace
+                .note(Some(ctx.host), "disk", format_args!("{kind}: {fault}"));
+        }
+        for name in done.put_aside {
+            if !ctx.model.was_spoilt(ctx.host, name) {
+                ctx.violation(format!(
+                    "share {} of {} is put aside and was sound",
+                    name.1, name.0
+                ));
+            }
+        }
+        self.machine.handle_disk(ctx.now, token, done.reply);
+    }
+
+    /// What must be true after every step.
+    pub(super) fn check(&self, ctx: &mut Ctx<'_>) {
+        let report = self.machine.report();
+        let finished: u64 = ctx.disk.shares().map(|(_, bytes)| bytes).sum();
+        if self.pending.values().all(DiskOp::only_reads) && report.used_bytes != finished {
+            let used = report.used_bytes;
+            ctx.violation(format!(
+                "the store says {used} bytes are used and its disk holds {finished}"
+            ));
+        }
+        if report.write_bytes_in_flight > 2 * (64 << 10)
+            || report.reads_in_flight > 48
+            || report.open_shares > 24
+        {
+            ctx.violation(format!("the store is over its bounds: {report:?}"));
+        }
+    }
+
+    /// Is nothing under way?
+    pub(super) fn idle(&self) -> Result<(), String> {
+        let report = self.machine.report();
+        if !self.serving.is_empty() || report.open_shares > 0 || report.write_bytes_in_flight > 0 {
+            return Err(format!("{} requests unanswered, {report:?}", self.serving.len()));
+        }
+        Ok(())
+    }
+
+    /// Writes that were under way.
+    pub(super) fn into_writes(self) -> impl Iterator<Item = DiskOp> {
+        self.pending.into_values().filter(|op| {
+            matches!(
+                op,
+                DiskOp::Finish { .. } | DiskOp::Put { .. } | DiskOp::Remove { .. }
+            )
+        })
+    }
+
+    fn begin(&mut self, ctx: &mut Ctx<'_>, token: DiskToken, op: DiskOp) {
+        let mut due = ctx.at() + ctx.disk.delay();
+        if let Some(si) = op.si().filter(|_| !op.only_reads()) {
+            let last = self.written_at.entry(si).or_default();
+            due = due.max(*last + 1);
+            *last = due;
+        }
+        self.pending.insert(token, op);
+        ctx.after(due - ctx.at(), Job::Disk(token));
+    }
+}
+
+/// Notes what an answer promises, and looks whether it is true.
+fn promised(ctx: &mut Ctx<'_>, serving: &Serving, result: &Result<Response, Failure>) {
+    let Some((name, ueb_hash)) = serving.promise else {
+        return;
+    };
+    if !matches!(result, Ok(Response::ShareClosed | Response::SharePut { .. })) {
+        return;
+    }
+    ctx.line(
+        "promises share",
+        [u64::from(name.1.0), crate::sim::trace::digest(&name.0.0)],
+    );
+    let tainted = serving
+        .asker
+        .is_some_and(|asker| ctx.network.is_tainted(asker, ctx.host));
+    if tainted || ctx.disk.is_rotted(name) {
+        ctx.model.share_spoilt(ctx.host, name);
+        return;
+    }
+    ctx.model.share_promised(ctx.host, name, ueb_hash);
+    if let Err(broken) = ctx.model.check_share(ctx.host, name, ueb_hash, ctx.disk) {
+        ctx.violation(broken.0);
+    }
+}
