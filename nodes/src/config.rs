@@ -17,6 +17,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use truckee_engine::invite::Invite;
 use truckee_grid::params::{Coding, Encoding, ParamsError, check_segment_bytes};
 
 pub use limits::Limits;
@@ -55,8 +56,8 @@ pub struct Config {
     pub advertise: Vec<String>,
     /// Shares of a file are spread over zones first (a rack, a house, a country).
     pub zone: String,
-    /// Texts of invites, each with its secret.
-    pub invites: Vec<InviteText>,
+    /// Introducers to join, each with its secret.
+    pub invites: Vec<Invite>,
     /// Present exactly when the role gateway is.
     pub gateway: Option<GatewayConfig>,
     /// Present exactly when the role storage is.
@@ -69,16 +70,6 @@ pub struct Config {
     pub metrics_listen: SocketAddr,
     /// Bounds on work under way.
     pub limits: Limits,
-}
-
-/// An invite as written, with its secret; never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct InviteText(pub String);
-
-impl std::fmt::Debug for InviteText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("InviteText(…)")
-    }
 }
 
 /// Section `[gateway]`.
@@ -258,7 +249,11 @@ fn read_root<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> Config 
     let listen = reader.or(root, "listen", LISTEN_DEFAULT);
     let advertise: List<HostPort, ADVERTISE_MAX> = reader.or(root, "advertise", List::default());
     let zone: Name<NAME_BYTES_MAX> = reader.or(root, "zone", Name::default());
-    let invites: List<InviteText, INVITES_MAX> = reader.or(root, "invites", List::default());
+    let invites: List<Invite, INVITES_MAX> = reader.or(root, "invites", List::default());
+    if listen.ip().is_unspecified() && advertise.0.is_empty() {
+        let line = reader.line(root, "listen");
+        reader.report(line, "advertise".to_owned(), Problem::AdvertiseNeeded);
+    }
     if invites.0.is_empty() && !roles.is_empty() && !roles.contains(&Role::Introducer) {
         let line = reader.line(root, "invites");
         reader.report(line, "invites".to_owned(), Problem::InviteNeeded);

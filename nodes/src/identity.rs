@@ -14,11 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::dir::{self, DirError, MODE_SECRET};
 
-/// Bytes of every secret: an Ed25519 seed is as long, and guessing as many is out of reach.
-pub const SECRET_BYTES: usize = 32;
-
-/// A secret as kept in memory.
-pub type Secret = Zeroizing<[u8; SECRET_BYTES]>;
+/// A secret of `N` bytes as kept in memory. `N` is 32 for the seed of a key, and what an invite has for an invite.
+pub type Secret<const N: usize> = Zeroizing<[u8; N]>;
 
 /// What a secret file holds; stands in its first word, so that no file is taken for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +67,15 @@ pub enum SecretError {
         user: u32,
     },
     /// The file does not hold such a secret.
-    #[error("{path} does not hold what it should ({word} and 52 characters of base32); restore it from a backup",
-        path = .path.display())]
+    #[error("{path} does not hold what it should ({word} and {characters} characters of base32); \
+             restore it from a backup", path = .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// First word of a file of this kind.
         word: &'static str,
+        /// Characters of the second.
+        characters: usize,
     },
     /// The file must be there and is not.
     #[error("{} is missing; restore it from a backup, or run `truckee init` for a new node", .0.display())]
@@ -90,8 +89,8 @@ pub enum SecretError {
 ///
 /// # Errors
 /// The operating system gives none.
-pub fn random_secret() -> Result<Secret, SecretError> {
-    let mut secret = Secret::default();
+pub fn random_secret<const N: usize>() -> Result<Secret<N>, SecretError> {
+    let mut secret = Zeroizing::new([0; N]);
     getrandom::fill(secret.as_mut_slice()).map_err(SecretError::Random)?;
     Ok(secret)
 }
@@ -100,7 +99,7 @@ pub fn random_secret() -> Result<Secret, SecretError> {
 ///
 /// # Errors
 /// The file is there, or the disk refuses.
-pub fn create(path: &Path, kind: SecretKind) -> Result<Secret, SecretError> {
+pub fn create<const N: usize>(path: &Path, kind: SecretKind) -> Result<Secret<N>, SecretError> {
     let secret = random_secret()?;
     let encoded = Zeroizing::new(base32::encode(secret.as_slice()));
     let text = Zeroizing::new(format!("{} {}\n", kind.word(), encoded.as_str()));
@@ -112,7 +111,7 @@ pub fn create(path: &Path, kind: SecretKind) -> Result<Secret, SecretError> {
 ///
 /// # Errors
 /// It is not there, others could have read it, or it is not a secret of this kind.
-pub fn load(path: &Path, kind: SecretKind) -> Result<Secret, SecretError> {
+pub fn load<const N: usize>(path: &Path, kind: SecretKind) -> Result<Secret<N>, SecretError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -121,9 +120,11 @@ pub fn load(path: &Path, kind: SecretKind) -> Result<Secret, SecretError> {
         Err(error) => return Err(DirError::on("read", path)(error).into()),
     };
     check_owner(path, &file.metadata().map_err(DirError::on("read", path))?)?;
+    let characters = base32::text_len(N);
     let malformed = || SecretError::Malformed {
         path: path.to_owned(),
         word: kind.word(),
+        characters,
     };
     let mut text = Zeroizing::new(String::new());
     // Longer than any such file: what is cut off makes it malformed.
@@ -142,7 +143,7 @@ pub fn load(path: &Path, kind: SecretKind) -> Result<Secret, SecretError> {
 ///
 /// # Errors
 /// As [`load`] and [`create`].
-pub fn load_or_create(path: &Path, kind: SecretKind) -> Result<Secret, SecretError> {
+pub fn load_or_create<const N: usize>(path: &Path, kind: SecretKind) -> Result<Secret<N>, SecretError> {
     match load(path, kind) {
         Err(SecretError::Missing(_)) => create(path, kind),
         other => other,
@@ -178,11 +179,14 @@ mod tests {
     fn a_secret_is_kept_for_its_owner_only() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("identity.key");
-        let made = load_or_create(&path, SecretKind::Identity).unwrap();
+        let made: Secret<32> = load_or_create(&path, SecretKind::Identity).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(load(&path, SecretKind::Identity).unwrap(), made);
         assert_eq!(load_or_create(&path, SecretKind::Identity).unwrap(), made);
-        assert!(create(&path, SecretKind::Identity).is_err(), "never overwritten");
+        assert!(
+            create::<32>(&path, SecretKind::Identity).is_err(),
+            "never overwritten"
+        );
         assert_eq!(load(&path, SecretKind::Identity).unwrap(), made);
     }
 
@@ -190,15 +194,15 @@ mod tests {
     fn a_loose_mode_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("identity.key");
-        create(&path, SecretKind::Identity).unwrap();
+        create::<32>(&path, SecretKind::Identity).unwrap();
         for mode in [0o640, 0o604, 0o660, 0o666, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = load(&path, SecretKind::Identity).unwrap_err();
+            let error = load::<32>(&path, SecretKind::Identity).unwrap_err();
             assert!(matches!(error, SecretError::LooseMode { mode: found, .. } if found == mode));
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        load(&path, SecretKind::Identity).unwrap();
+        load::<32>(&path, SecretKind::Identity).unwrap();
     }
 
     #[test]
@@ -207,11 +211,11 @@ mod tests {
         let path = temp.path().join("secret");
         let malformed = |path: &Path| {
             matches!(
-                load(path, SecretKind::Identity),
+                load::<32>(path, SecretKind::Identity),
                 Err(SecretError::Malformed { .. })
             )
         };
-        create(&path, SecretKind::Invite).unwrap();
+        create::<32>(&path, SecretKind::Invite).unwrap();
         assert!(malformed(&path));
         for text in [
             "",
@@ -224,7 +228,7 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         assert!(matches!(
-            load(&path, SecretKind::Identity),
+            load::<32>(&path, SecretKind::Identity),
             Err(SecretError::Missing(_))
         ));
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use thiserror::Error;
+use truckee_engine::invite::InviteSecret;
 use truckee_grid::ids::NodeId;
 
 use crate::config::{Config, ConfigError, GATEWAY_LISTEN_DEFAULT, LISTEN_DEFAULT, LogFormat, LogLevel};
@@ -133,10 +134,10 @@ pub fn init_node(spec: &InitSpec) -> Result<Initialised, InitError> {
     }
     let seed = identity::load_or_create(&dir.identity_path(), SecretKind::Identity)?;
     if spec.roles.contains(&Role::Introducer) {
-        identity::load_or_create(&dir.invite_secret_path(), SecretKind::Invite)?;
+        identity::load_or_create::<{ InviteSecret::BYTES }>(&dir.invite_secret_path(), SecretKind::Invite)?;
     }
     if spec.roles.contains(&Role::Gateway) {
-        identity::load_or_create(&dir.convergence_secret_path(), SecretKind::Convergence)?;
+        identity::load_or_create::<32>(&dir.convergence_secret_path(), SecretKind::Convergence)?;
     }
     match dir::write_new(&config, text.as_bytes(), MODE_SECRET) {
         Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -151,7 +152,7 @@ pub fn init_node(spec: &InitSpec) -> Result<Initialised, InitError> {
 }
 
 /// The id of the node with this key.
-pub(crate) fn node_id(seed: &Secret) -> NodeId {
+pub(crate) fn node_id(seed: &Secret<32>) -> NodeId {
     NodeId::of_public_key(SigningKey::from_bytes(seed).verifying_key().as_bytes())
 }
 
@@ -254,7 +255,7 @@ mod tests {
     use super::*;
 
     const INVITE: &str = "truckee://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@127.0.0.1:7000/\
-                          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+                          aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
     #[test]
     fn a_written_configuration_is_read_back() {

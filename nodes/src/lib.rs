@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod ports;
 pub mod role;
 pub mod run_file;
+mod shutdown;
+pub mod view;
 
 pub use config::{Config, ConfigErrors, LogFormat, LogLevel};
 pub use init::{InitError, InitExtra, InitSpec, Initialised, init_node};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use truckee_engine::invite::InviteError;
 use truckee_grid::params::ParamsError;
 
 /// Everything that is wrong in one file, in the order of its lines.
@@ -98,12 +99,9 @@ pub enum Problem {
         /// What is taken.
         expected: &'static str,
     },
-    /// A secret text that does not have the form that is asked for; it is not repeated.
-    #[error("must be {expected}")]
-    BadSecret {
-        /// What is taken.
-        expected: &'static str,
-    },
+    /// Not an invite; which part is wrong, without its text.
+    #[error("{0}")]
+    Invite(InviteError),
     /// A list with too many items.
     #[error("has {got} items; at most {max} are taken")]
     TooMany {
@@ -121,6 +119,9 @@ pub enum Problem {
     /// A node that may not stand alone has nobody to ask for admission.
     #[error("is empty: a node that is no introducer needs the invite of one")]
     InviteNeeded,
+    /// Peers are listened for on every address of the machine, of which none can be told to others.
+    #[error("is missing; a node that listens on every address must say under which one peers can dial it")]
+    AdvertiseNeeded,
     /// No role at all.
     #[error("is empty: a node without a role does nothing")]
     NoRole,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 
 const INVITE: &str = "truckee://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@127.0.0.1:7000/\
-                      aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+                      aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn errors_of(text: &str) -> Vec<String> {
     Config::parse(text)
@@ -73,7 +73,7 @@ fn the_longest_file() {
     );
     let config = Config::parse(&text).unwrap();
     assert_eq!(config.advertise.len(), 2);
-    assert_eq!(config.invites, [InviteText(INVITE.to_owned())]);
+    assert_eq!(config.invites, [Invite::parse(INVITE).unwrap()]);
     let gateway = config.gateway.unwrap();
     assert_eq!(gateway.encoding, encoding(4, 16, 12, 256 << 10).unwrap());
     assert_eq!((gateway.erasure, gateway.workers), (ErasureEngine::Novelpoly, 3));
@@ -179,6 +179,13 @@ fn what_is_missing() {
         ["line 1: invites: is empty: a node that is no introducer needs the invite of one"]
     );
     assert_eq!(
+        errors_of("nickname = \"a\"\nroles = [\"introducer\"]\nlisten = \"[::]:7000\"\n"),
+        [
+            "line 3: advertise: is missing; a node that listens on every address must say under which one \
+          peers can dial it"
+        ]
+    );
+    assert_eq!(
         errors_of("nickname = \"a\"\nroles = []\n"),
         ["line 2: roles: is empty: a node without a role does nothing"]
     );
@@ -206,7 +213,7 @@ fn a_secret_is_never_repeated() {
     let text = "nickname = \"a\"\nroles = [\"storage\"]\ninvites = [\"truckeee://x@y:1/secret-word\"]\n";
     let errors = errors_of(text).join("\n");
     assert!(
-        errors.contains("must be an invite") && !errors.contains("secret-word"),
+        errors.contains("line 3: invites: ") && !errors.contains("secret-word"),
         "{errors}"
     );
     let config = Config::parse(&format!(

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use toml::de::DeValue;
+use truckee_engine::invite::Invite;
 
-use super::InviteText;
 use super::problem::Problem;
 use super::reader::type_name;
 
@@ -142,21 +142,11 @@ impl FromToml for HostPort {
     }
 }
 
-/// An invite, of which no part is ever shown in an error: it holds a secret.
-impl FromToml for InviteText {
+/// Of an invite no part is ever shown in an error: it holds a secret.
+impl FromToml for Invite {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
-        let text = text_of(value)?;
-        if !looks_like_invite(text) {
-            return Err(Problem::BadSecret {
-                expected: "an invite, truckee://NODEID@host:port/SECRET",
-            });
-        }
-        Ok(InviteText(text.to_owned()))
+        Invite::parse(text_of(value)?).map_err(Problem::Invite)
     }
-}
-
-fn looks_like_invite(text: &str) -> bool {
-    text.starts_with("truckee://")
 }
 
 /// A list of at most `MAX` items.

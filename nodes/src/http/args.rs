@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn switches() {
         let args = Args::parse("a=true&b=OFF&c=maybe&d=1&a=false").unwrap();
-        assert_eq!(args.flag("a").unwrap(), true, "the first counts");
-        assert_eq!(args.flag("b").unwrap(), false);
+        assert!(args.flag("a").unwrap(), "the first counts");
+        assert!(!args.flag("b").unwrap());
         assert!(args.flag("c").is_err());
         assert_eq!((args.flag("d").unwrap(), args.flag("e").unwrap()), (true, false));
         assert!(Args::parse(&"a=1&".repeat(65)).is_err());

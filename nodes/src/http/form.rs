@@ -71,7 +71,7 @@ async fn read_form(
     let mut stored: Option<(Stored, String)> = None;
     let mut fields = 0;
     while let Some(field) = form.next().await {
-        let field = field.map_err(form_error)?;
+        let field = field.map_err(|error| form_error(&error))?;
         fields += 1;
         if fields > FIELDS_MAX {
             return Err(HttpError::BadForm(FormError::TooMuch));
@@ -100,7 +100,7 @@ async fn read_form(
 async fn read_text(mut field: Field) -> Result<String, HttpError> {
     let mut bytes = Vec::new();
     while let Some(piece) = field.next().await {
-        bytes.extend_from_slice(&piece.map_err(form_error)?);
+        bytes.extend_from_slice(&piece.map_err(|error| form_error(&error))?);
         if bytes.len() > FIELD_BYTES_MAX {
             return Err(HttpError::BadForm(FormError::TooMuch));
         }
@@ -135,8 +135,8 @@ fn check_redirect(args: &Args) -> Result<(), HttpError> {
     }
 }
 
-fn form_error(error: MultipartError) -> HttpError {
-    match body_error(&error) {
+fn form_error(error: &MultipartError) -> HttpError {
+    match body_error(error) {
         BodyError::Malformed => HttpError::BadForm(match error {
             MultipartError::ContentTypeMissing
             | MultipartError::ContentTypeParse
