@@ -166,7 +166,10 @@ impl Failure {
                 .map(|c| if c.is_control() { ' ' } else { c })
                 .collect();
         }
-        text.truncate(text.floor_char_boundary(FAILURE_TEXT_BYTES_MAX));
+        let edge = (0..=FAILURE_TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at));
+        if text.len() > FAILURE_TEXT_BYTES_MAX {
+            text.truncate(edge.unwrap_or(0));
+        }
         Failure {
             code,
             text,

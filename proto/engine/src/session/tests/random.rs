@@ -241,10 +241,6 @@ fn finish(seed: u64, rng: &mut StdRng, pair: &mut Pair, models: &mut [Model; 2])
             "seed {seed}: something waits to be sent"
         );
     }
-    assert!(
-        models[0].ended + models[1].ended > 5,
-        "seed {seed}: nothing happened"
-    );
 }
 
 #[test]
