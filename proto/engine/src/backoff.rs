@@ -27,7 +27,10 @@ pub struct Backoff {
 impl Backoff {
     /// No failure yet. The seed should differ between nodes and peers, or they dial in step.
     pub fn new(seed: [u8; 32]) -> Backoff {
-        Backoff { ceiling: CEILING_FIRST, rng: StdRng::from_seed(seed) }
+        Backoff {
+            ceiling: CEILING_FIRST,
+            rng: StdRng::from_seed(seed),
+        }
     }
 
     /// Counts a failure and says how long to wait after it.
@@ -61,7 +64,9 @@ mod tests {
             ceilings.push(ceiling.as_millis());
             assert!(backoff.next_delay() <= ceiling);
         }
-        let doubled = [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000, 30_000];
+        let doubled = [
+            100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000, 30_000,
+        ];
         assert_eq!(ceilings, doubled);
     }
 
@@ -76,14 +81,24 @@ mod tests {
             below_tenth += u32::from(delay < CEILING_FIRST / 10);
             above_nine_tenths += u32::from(delay > CEILING_FIRST * 9 / 10);
         }
-        assert!((150..250).contains(&below_tenth), "{below_tenth} of 2000 waits in the lowest tenth");
-        assert!((150..250).contains(&above_nine_tenths), "{above_nine_tenths} of 2000 waits in the highest tenth");
+        assert!(
+            (150..250).contains(&below_tenth),
+            "{below_tenth} of 2000 waits in the lowest tenth"
+        );
+        assert!(
+            (150..250).contains(&above_nine_tenths),
+            "{above_nine_tenths} of 2000 waits in the highest tenth"
+        );
     }
 
     #[test]
     fn one_seed_one_sequence_and_a_reset_starts_over() {
         let draw = |backoff: &mut Backoff| (0..5).map(|_| backoff.next_delay()).collect::<Vec<_>>();
-        let (mut a, mut b, mut c) = (Backoff::new([1; 32]), Backoff::new([1; 32]), Backoff::new([2; 32]));
+        let (mut a, mut b, mut c) = (
+            Backoff::new([1; 32]),
+            Backoff::new([1; 32]),
+            Backoff::new([2; 32]),
+        );
         let first = draw(&mut a);
         assert_eq!(first, draw(&mut b));
         assert_ne!(first, draw(&mut c));

@@ -103,9 +103,18 @@ mod tests {
         assert_eq!(Mono::from_micros(u64::MAX) + second, Mono::from_micros(u64::MAX));
         assert_eq!(Mono::ZERO + Duration::MAX, Mono::from_micros(u64::MAX));
         assert_eq!(Mono::ZERO.saturating_sub(Mono::from_millis(5)), Duration::ZERO);
-        assert_eq!(Mono::from_millis(7).saturating_sub(Mono::from_millis(5)), Duration::from_millis(2));
-        assert_eq!(UnixSeconds::from_secs(u64::MAX) + second, UnixSeconds::from_secs(u64::MAX));
-        assert_eq!(UnixSeconds::from_secs(1).saturating_sub(UnixSeconds::from_secs(2)), Duration::ZERO);
+        assert_eq!(
+            Mono::from_millis(7).saturating_sub(Mono::from_millis(5)),
+            Duration::from_millis(2)
+        );
+        assert_eq!(
+            UnixSeconds::from_secs(u64::MAX) + second,
+            UnixSeconds::from_secs(u64::MAX)
+        );
+        assert_eq!(
+            UnixSeconds::from_secs(1).saturating_sub(UnixSeconds::from_secs(2)),
+            Duration::ZERO
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
 use crate::time::Mono;
 
 /// The head of a request, as it came.
+#[derive(Clone, Copy)]
 struct Asked {
     id: InboundId,
     lane: Lane,
@@ -240,14 +241,18 @@ impl Session {
         if let Some(sent_at) = answered.sent_at {
             self.liveness.answered_after(now.saturating_sub(sent_at));
         }
-        let response = match answer {
-            Ok(Ok(response)) if response.answers(answered.kind) => response,
-            Ok(Ok(_)) => {
-                let error = ConvertError::Unexpected { field: "answer" };
-                return Ok(self.finish_call(now, id, Err(CallError::BadAnswer(error))));
+        let usable = match answer {
+            Ok(Ok(response)) if response.answers(answered.kind) => Ok(response),
+            Ok(Ok(_)) => Err(CallError::BadAnswer(ConvertError::Unexpected { field: "answer" })),
+            Ok(Err(failure)) => Err(CallError::Refused(failure)),
+            Err(error) => Err(CallError::BadAnswer(error)),
+        };
+        let response = match usable {
+            Ok(response) => response,
+            Err(error) => {
+                self.finish_call(now, id, Err(error));
+                return Ok(());
             }
-            Ok(Err(failure)) => return Ok(self.finish_call(now, id, Err(CallError::Refused(failure)))),
-            Err(error) => return Ok(self.finish_call(now, id, Err(CallError::BadAnswer(error)))),
         };
         let whole = self
             .assemblies

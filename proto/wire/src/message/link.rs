@@ -166,7 +166,9 @@ impl Failure {
                 .map(|c| if c.is_control() { ' ' } else { c })
                 .collect();
         }
-        let edge = (0..=FAILURE_TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at));
+        let edge = (0..=FAILURE_TEXT_BYTES_MAX)
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
         if text.len() > FAILURE_TEXT_BYTES_MAX {
             text.truncate(edge.unwrap_or(0));
         }

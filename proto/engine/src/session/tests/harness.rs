@@ -136,11 +136,9 @@ impl End {
             let bytes = [head, payload].concat();
             self.frames_out += 1;
             self.bytes_out += bytes.len();
-            let micros = if bandwidth == 0 {
-                0
-            } else {
-                bytes.len() as u64 * 1_000_000 / bandwidth
-            };
+            let micros = (bytes.len() as u64 * 1_000_000)
+                .checked_div(bandwidth)
+                .unwrap_or(0);
             self.wire_free_at = self.wire_free_at.max(now) + Duration::from_micros(micros);
             self.wire.push_back((self.wire_free_at + latency, bytes));
         }
