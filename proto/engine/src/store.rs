@@ -1,0 +1,506 @@
+//! The share store of one node, without a disk: which shares may be written, what an unfinished one has so far, and
+//! what is answered when.
+//!
+//! A share that is being written is *open*: named by link, upload and share, it takes blocks in the order of their
+//! segments. At its close the trees over the leaves that came with the blocks must have the roots that the file's
+//! parameters (UEB) say; then the disk makes it durable, and only then the close is answered. It is given up when its
+//! uploader says so, when its link goes, when nothing came for a while, or when the disk fails. A finished share is the
+//! disk's: the machine keeps no list of them, so its memory does not grow with the store.
+//!
+//! Admission refuses before anything is taken: no room within quota and reserve (`Full`), too many open shares, bytes on
+//! their way to the disk, or reads (`Busy`, with a time to wait). Finished shares are served also when it is full.
+//!
+//! The machine and the disk check structure: lengths, order, trees, checksums of header and footer. They do not hash
+//! blocks, neither when these come nor when they go: the reader does, and a hash per byte is what this node would
+//! otherwise pay most for. [`Store::verify`] reads a whole share back and puts it aside if any hash is wrong.
+//!
+//! Order of use: any `handle_*` or command, then [`Store::poll_effect`] until it gives nothing, then
+//! [`Store::next_deadline`].
+
+mod done;
+mod faults;
+pub mod model;
+mod open;
+mod space;
+mod types;
+mod write;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use truckee_grid::ids::{ShareNumber, StorageIndex, UploadId};
+use truckee_wire::message::{Failure, FailureCode, FileFacts, NodeStatus, Request, Response};
+
+use self::open::{Open, Phase};
+use self::space::Space;
+pub use self::types::{
+    Asked, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, IncomingId,
+    Lease, ShareId, Ticket,
+};
+use crate::time::{Mono, UnixSeconds};
+
+/// An open share that gets nothing for so long is given up. An uploader that is alive sends a block every few seconds
+/// even on a slow line; one that is frozen is given up by its own gateway much sooner.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How often free room is measured: others may write to the same disk, and one `statvfs` costs microseconds.
+pub const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// How long an upload may take back a share that it has finished: an upload that fails does so within its own patience
+/// of its last close.
+pub const TAKE_BACK_MAX: Duration = Duration::from_secs(600);
+/// When to ask again after the disk had too many bytes or reads before it: a rotating disk writes 16 MiB meanwhile.
+pub const RETRY_DISK: Duration = Duration::from_millis(200);
+/// When to ask again after too many shares were open: uploads end in seconds.
+pub const RETRY_OPEN: Duration = Duration::from_secs(2);
+/// Finished shares that can still be taken back; the oldest are forgotten first. 100 bytes each.
+const TAKE_BACK_COUNT_MAX: usize = 8192;
+
+/// Bounds of one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Shares open at once. Each costs an open file, of which a process by default has 1024.
+    pub open_max: usize,
+    /// Shares open at once over one link, so that one peer cannot take them all.
+    pub open_per_link_max: usize,
+    /// Bytes of blocks that are on their way to the disk: the queue's memory.
+    pub write_bytes_max: u64,
+    /// Reads, searches and checks that are on their way to the disk.
+    pub reads_max: usize,
+    /// Leaves that all open shares keep, 32 bytes each. An open share of a file of the greatest length has 2^21.
+    pub leaves_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            open_max: 384,
+            open_per_link_max: 192,
+            write_bytes_max: 64 << 20,
+            reads_max: 512,
+            leaves_max: 1 << 22,
+        }
+    }
+}
+
+/// What the operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// All finished and open shares together stay below.
+    pub quota_bytes: u64,
+    /// So much of the disk stays free.
+    pub reserve_bytes: u64,
+    /// Name and version, for status.
+    pub software: String,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What was found on the disk at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct StartSpace {
+    /// Finished shares.
+    pub share_count: u64,
+    /// Length of their files.
+    pub used_bytes: u64,
+    /// Free bytes of the file system.
+    pub free_bytes: u64,
+}
+
+/// Why open shares were given up, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Aborted {
+    /// Their uploader said so.
+    pub asked: u64,
+    /// Their link went away.
+    pub link_lost: u64,
+    /// Nothing came for [`IDLE_MAX`].
+    pub idle: u64,
+    /// Disk fault, no room, or wrong hashes.
+    pub failed: u64,
+}
+
+/// A look at the store, for metrics and tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct StoreReport {
+    /// Finished shares.
+    pub share_count: u64,
+    /// Length of their files.
+    pub used_bytes: u64,
+    /// Room for new ones.
+    pub available_bytes: u64,
+    /// Open shares.
+    pub open_shares: usize,
+    /// Bytes on their way to the disk.
+    pub write_bytes_in_flight: u64,
+    /// Reads on their way to the disk.
+    pub reads_in_flight: usize,
+    /// Bytes of blocks written since the start.
+    pub written_bytes: u64,
+    /// Bytes of blocks read since the start.
+    pub read_bytes: u64,
+    /// Open shares given up since the start.
+    pub aborted: Aborted,
+    /// Damaged shares put aside since the start.
+    pub corrupt_shares: u64,
+    /// Bytes read back and checked since the start.
+    pub verified_bytes: u64,
+}
+
+/// Names an open share. A second upload of the same share, or the same over another link, is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct OpenKey {
+    link: u64,
+    upload: UploadId,
+    share: ShareId,
+}
+
+/// What a disk operation was for.
+#[derive(Clone, Debug)]
+enum Pending {
+    Create {
+        key: OpenKey,
+        incoming: IncomingId,
+        ticket: Ticket,
+    },
+    Append {
+        key: OpenKey,
+        incoming: IncomingId,
+        ticket: Ticket,
+        bytes: u64,
+    },
+    Finish {
+        key: OpenKey,
+        file: Box<FileFacts>,
+    },
+    Discard {
+        incoming: IncomingId,
+        share: ShareId,
+        ticket: Option<Ticket>,
+    },
+    Put {
+        link: u64,
+        share: ShareId,
+        ticket: Ticket,
+        reserved: u64,
+        bytes: u64,
+        file: Box<FileFacts>,
+    },
+    /// `without`: shares that are on their way out.
+    Find {
+        ticket: Ticket,
+        si: StorageIndex,
+        without: Vec<ShareNumber>,
+    },
+    Read {
+        ticket: Ticket,
+    },
+    Verify {
+        ticket: Ticket,
+    },
+    Remove {
+        share: ShareId,
+        ticket: Ticket,
+    },
+    Measure,
+}
+
+/// A finished share that its uploader may still take back.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    /// `None`: it came in one message, which names no upload.
+    upload: Option<UploadId>,
+    until: Mono,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Store {
+    config: StoreConfig,
+    started: Mono,
+    space: Space,
+    report: StoreReport,
+    open: BTreeMap<OpenKey, Open>,
+    recent: BTreeMap<(ShareId, u64), Recent>,
+    pending: BTreeMap<DiskToken, Pending>,
+    /// Unfinished files that the disk failed to remove; a restart removes them at the latest.
+    leftovers: Vec<(IncomingId, ShareId)>,
+    effects: VecDeque<Effect>,
+    next_token: u64,
+    next_incoming: u64,
+    leaves: usize,
+    measure_at: Mono,
+    measuring: bool,
+    stopping: bool,
+}
+
+impl Store {
+    /// A store with what was found on its disk.
+    pub fn new(config: StoreConfig, start: StartSpace, now: Mono) -> Store {
+        let space = Space::new(
+            config.quota_bytes,
+            config.reserve_bytes,
+            start.used_bytes,
+            start.free_bytes,
+        );
+        Store {
+            config,
+            started: now,
+            space,
+            report: StoreReport {
+                share_count: start.share_count,
+                ..StoreReport::default()
+            },
+            open: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            leftovers: Vec::new(),
+            effects: VecDeque::new(),
+            next_token: 1,
+            next_incoming: 1,
+            leaves: 0,
+            measure_at: now + MEASURE_EVERY,
+            measuring: false,
+            stopping: false,
+        }
+    }
+
+    /// A request came. It is answered exactly once, by an [`Effect::Answer`], now or later.
+    pub fn handle_request(&mut self, now: Mono, unix: UnixSeconds, asked: Asked, request: Request) {
+        let over = now >= asked.deadline && !matches!(request, Request::AbortShare(_));
+        if over {
+            self.fail(
+                asked.ticket,
+                Failure::new(
+                    FailureCode::Expired,
+                    "the time budget was over when the store got to it",
+                ),
+            );
+            return;
+        }
+        let lease = Lease { granted: unix };
+        match request {
+            Request::OpenShare(open) => self.open_share(now, asked, &open),
+            Request::WriteBlock(write) => self.write_block(now, asked, write),
+            Request::CloseShare(close) => self.close_share(now, asked, close, lease),
+            Request::AbortShare(abort) => self.abort_share(now, asked, abort),
+            Request::PutShare(put) => self.put_share(asked, put, lease),
+            Request::FindShares(find) => {
+                self.shown(find.si);
+                let op = DiskOp::Find {
+                    si: find.si,
+                    inline_bytes_max: find.inline_bytes_max,
+                };
+                let pending = Pending::Find {
+                    ticket: asked.ticket,
+                    si: find.si,
+                    without: self.leaving(find.si),
+                };
+                self.read_op(asked.ticket, op, pending);
+            }
+            Request::ReadBlock(read) => {
+                let op = DiskOp::Read {
+                    share: ShareId {
+                        si: read.si,
+                        share: read.share,
+                    },
+                    segment: read.segment,
+                };
+                self.read_op(asked.ticket, op, Pending::Read { ticket: asked.ticket });
+            }
+            Request::GetStatus => self.answer(asked.ticket, Response::NodeStatus(self.status(now))),
+            Request::Join(_) | Request::SyncRoster(_) | Request::PushRoster(_) => {
+                self.fail(
+                    asked.ticket,
+                    Failure::new(FailureCode::Unsupported, "the share store does not serve this"),
+                );
+            }
+        }
+    }
+
+    /// A link went away: what it has open is given up, and it takes nothing back any more.
+    pub fn handle_link_lost(&mut self, link: u64) {
+        let keys: Vec<OpenKey> = self.open.keys().filter(|key| key.link == link).copied().collect();
+        for key in keys {
+            if self.give_up(&key, None, "the link went away") {
+                self.report.aborted.link_lost += 1;
+            }
+        }
+        self.recent.retain(|(_, owner), _| *owner != link);
+    }
+
+    /// Time has passed: gives up idle shares, measures, forgets.
+    pub fn handle_timeout(&mut self, now: Mono) {
+        let idle: Vec<OpenKey> = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.idle_at().is_some_and(|at| at <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in idle {
+            if self.give_up(&key, None, "nothing came for too long") {
+                self.report.aborted.idle += 1;
+            }
+        }
+        self.recent.retain(|_, recent| recent.until > now);
+        if self.measure_at <= now && !self.measuring {
+            for (incoming, share) in std::mem::take(&mut self.leftovers) {
+                self.discard(incoming, share, None);
+            }
+            self.measuring = true;
+            self.measure_at = now + MEASURE_EVERY;
+            self.space.asked();
+            self.disk(DiskOp::Measure, Pending::Measure);
+        }
+    }
+
+    /// When [`Store::handle_timeout`] is due.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let idle = self.open.values().filter_map(Open::idle_at).min();
+        let forget = self.recent.values().map(|recent| recent.until).min();
+        let measure = (!self.measuring).then_some(self.measure_at);
+        [idle, forget, measure].into_iter().flatten().min()
+    }
+
+    /// From now on no share is opened or put; what is open may still be finished.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether no disk operation is under way.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.effects.is_empty()
+    }
+
+    /// Has a share read back and every hash of it checked; answered by [`Effect::Verified`]. What is wrong is put aside.
+    pub fn verify(&mut self, ticket: Ticket, share: ShareId) {
+        if self.report.reads_in_flight >= self.config.limits.reads_max {
+            self.effects.push_back(Effect::Verified {
+                ticket,
+                result: Err(DiskFault::Overloaded),
+            });
+            return;
+        }
+        self.report.reads_in_flight += 1;
+        self.disk(DiskOp::Verify { share }, Pending::Verify { ticket });
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// A look at the store.
+    pub fn report(&self) -> StoreReport {
+        StoreReport {
+            used_bytes: self.space.used(),
+            available_bytes: self.space.available(),
+            open_shares: self.open.len(),
+            ..self.report
+        }
+    }
+
+    /// What a peer is told about the store.
+    pub fn status(&self, now: Mono) -> NodeStatus {
+        NodeStatus {
+            share_count: self.report.share_count,
+            used_bytes: self.space.used(),
+            available_bytes: self.space.available(),
+            accepts_shares: !self.stopping && self.space.available() > 0,
+            uptime: now.saturating_sub(self.started),
+            software: self.config.software.clone(),
+        }
+    }
+
+    fn read_op(&mut self, ticket: Ticket, op: DiskOp, pending: Pending) {
+        if self.report.reads_in_flight >= self.config.limits.reads_max {
+            self.fail(
+                ticket,
+                Failure::busy(RETRY_DISK, "the disk has too many reads before it"),
+            );
+            return;
+        }
+        self.report.reads_in_flight += 1;
+        self.disk(op, pending);
+    }
+
+    fn disk(&mut self, op: DiskOp, pending: Pending) {
+        let token = DiskToken(self.next_token);
+        self.next_token += 1;
+        self.pending.insert(token, pending);
+        self.effects.push_back(Effect::Disk { token, op });
+    }
+
+    fn discard(&mut self, incoming: IncomingId, share: ShareId, ticket: Option<Ticket>) {
+        self.disk(
+            DiskOp::Discard { incoming, share },
+            Pending::Discard {
+                incoming,
+                share,
+                ticket,
+            },
+        );
+    }
+
+    fn answer(&mut self, ticket: Ticket, response: Response) {
+        self.effects.push_back(Effect::Answer {
+            ticket,
+            result: Ok(response),
+        });
+    }
+
+    fn fail(&mut self, ticket: Ticket, failure: Failure) {
+        self.effects.push_back(Effect::Answer {
+            ticket,
+            result: Err(failure),
+        });
+    }
+
+    /// Somebody asks for shares of a file and may count on what is there: nothing of it is taken back any more.
+    fn shown(&mut self, si: StorageIndex) {
+        self.recent.retain(|(share, _), _| share.si != si);
+        for open in self.open.values_mut().filter(|open| open.share.si == si) {
+            open.shown |= matches!(open.phase, Phase::Finishing { .. });
+        }
+    }
+
+    /// Shares of a file that the disk has been told to remove.
+    fn leaving(&self, si: StorageIndex) -> Vec<ShareNumber> {
+        let removes = self.pending.values().filter_map(|pending| match pending {
+            Pending::Remove { share, .. } if share.si == si => Some(share.share),
+            _ => None,
+        });
+        removes.collect()
+    }
+
+    /// Whether somebody may be about to hear that the share is there.
+    fn is_asked_for(&self, share: ShareId) -> bool {
+        self.pending.values().any(|pending| match pending {
+            Pending::Create { key, .. } | Pending::Finish { key, .. } => key.share == share,
+            Pending::Put { share: put, .. } => *put == share,
+            Pending::Find { si, .. } => *si == share.si,
+            _ => false,
+        })
+    }
+
+    fn remember(&mut self, share: ShareId, link: u64, recent: Recent) {
+        if self.recent.len() >= TAKE_BACK_COUNT_MAX {
+            let oldest = self
+                .recent
+                .iter()
+                .min_by_key(|(_, recent)| recent.until)
+                .map(|(key, _)| *key);
+            oldest.and_then(|key| self.recent.remove(&key));
+        }
+        self.recent.insert((share, link), recent);
+    }
+}
+
+impl Open {
+    /// When it is given up if nothing comes; never while the disk works for it.
+    fn idle_at(&self) -> Option<Mono> {
+        let waits = self.pending == 0 && matches!(self.phase, Phase::Open);
+        waits.then(|| self.last_activity + IDLE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

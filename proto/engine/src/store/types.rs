@@ -1,0 +1,319 @@
+//! What goes into the share store's machine and what comes out: names of shares and of work, disk operations and their
+//! outcomes. Owns no state.
+
+use bytes::Bytes;
+use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber, StorageIndex};
+use truckee_grid::params::Coding;
+use truckee_wire::message::{BlockRead, Failure, FileFacts, Response};
+
+use crate::time::{Mono, UnixSeconds};
+
+/// One share: of which file, and which of its shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShareId {
+    /// The file.
+    pub si: StorageIndex,
+    /// Which of its shares.
+    pub share: ShareNumber,
+}
+
+/// Names a request while it is being served. The shell chooses it and finds its responder by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Names a disk operation until its outcome is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DiskToken(pub u64);
+
+/// Names an unfinished share file. Never used twice while the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IncomingId(pub u64);
+
+/// Who asks, and until when an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Comes back with the answer.
+    pub ticket: Ticket,
+    /// The link that the request came on. What it leaves open goes when the link goes.
+    pub link: u64,
+    /// Work that starts later is refused with `Expired`.
+    pub deadline: Mono,
+}
+
+/// What the owner of a share said about keeping it. A share has no owner: whoever writes or renews it keeps it for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Lease {
+    /// When the share was written, or its lease last renewed.
+    pub granted: UnixSeconds,
+}
+
+/// All that is needed to finish a share file behind its blocks. Roots are checked against the leaves before one is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Parameters and roots of the file.
+    pub file: FileFacts,
+    /// Leaves of this share's block tree, in order of the segments.
+    pub block_leaves: Vec<Hash>,
+    /// Leaves of the sealed tree, in order of the segments.
+    pub sealed_leaves: Vec<Hash>,
+    /// Kept beside the share.
+    pub lease: Lease,
+}
+
+/// Work for the disk. Operations on shares of one storage index are carried out in the order in which they were given,
+/// as far as they write; [`DiskOp::Find`], [`DiskOp::Read`] and [`DiskOp::Measure`] may overtake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskOp {
+    /// Begins an unfinished share file, unless the share is there already. Done: [`DiskDone::Created`] or
+    /// [`DiskDone::Exists`].
+    Create {
+        /// The unfinished file.
+        incoming: IncomingId,
+        /// What it will be.
+        share: ShareId,
+        /// k of n.
+        coding: Coding,
+        /// Plaintext bytes of a full segment.
+        segment_bytes: u32,
+    },
+    /// Appends a block. Done: [`DiskDone::Appended`]; it need not be durable yet.
+    Append {
+        /// The unfinished file.
+        incoming: IncomingId,
+        /// What it will be.
+        share: ShareId,
+        /// The bytes.
+        block: Bytes,
+    },
+    /// Finishes the file, makes it durable and gives it its place. Done: [`DiskDone::Stored`], after which no crash
+    /// loses it, or [`DiskDone::Exists`], and the unfinished file is gone. After a fault the file is still there.
+    Finish {
+        /// The unfinished file.
+        incoming: IncomingId,
+        /// What it becomes.
+        share: ShareId,
+        /// What goes behind the blocks.
+        closing: Box<Closing>,
+    },
+    /// Forgets an unfinished file; one that is not there is no fault. Done: [`DiskDone::Gone`] with 0 bytes.
+    Discard {
+        /// The unfinished file.
+        incoming: IncomingId,
+        /// What it would have become.
+        share: ShareId,
+    },
+    /// A whole share of one block, made durable. Done as [`DiskOp::Finish`]; after a fault nothing is left.
+    Put {
+        /// Unused before; the disk may make an unfinished file of that name.
+        incoming: IncomingId,
+        /// The share.
+        share: ShareId,
+        /// What goes behind the block.
+        closing: Box<Closing>,
+        /// The block.
+        block: Bytes,
+    },
+    /// Which shares of a file are there? Done: [`DiskDone::Found`].
+    Find {
+        /// The file.
+        si: StorageIndex,
+        /// As in the request.
+        inline_bytes_max: u32,
+    },
+    /// One block with its proofs. Done: [`DiskDone::Read`].
+    Read {
+        /// The share.
+        share: ShareId,
+        /// Which segment.
+        segment: SegmentIndex,
+    },
+    /// Reads the whole share and checks every hash. Done: [`DiskDone::Sound`]; or the fault [`DiskFault::Corrupt`], and
+    /// the share has been put aside.
+    Verify {
+        /// The share.
+        share: ShareId,
+    },
+    /// Takes a finished share away for good. Done: [`DiskDone::Gone`].
+    Remove {
+        /// The share.
+        share: ShareId,
+    },
+    /// How much room does the file system have? Done: [`DiskDone::Measured`].
+    Measure,
+}
+
+/// What came of a disk operation that worked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskDone {
+    /// The unfinished file is there.
+    Created,
+    /// The block is written, though perhaps not durable.
+    Appended,
+    /// The share is in its place and durable.
+    Stored {
+        /// Length of its file.
+        file_bytes: u64,
+    },
+    /// The share was there before, whole; nothing was changed.
+    Exists {
+        /// What it says about its file.
+        file: FileFacts,
+    },
+    /// What was to go is gone.
+    Gone {
+        /// Length of the file of a finished share, 0 if there was none.
+        file_bytes: u64,
+    },
+    /// The shares of a file.
+    Found(Found),
+    /// The block.
+    Read(BlockRead),
+    /// Every hash of the share is right.
+    Sound {
+        /// Bytes read.
+        file_bytes: u64,
+    },
+    /// Room for an unprivileged writer, bytes.
+    Measured {
+        /// Free bytes of the file system.
+        free_bytes: u64,
+    },
+}
+
+/// Shares of one file that a disk holds.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Ascending.
+    pub shares: Vec<ShareNumber>,
+    /// Of the lowest share; present exactly if there is one.
+    pub file: Option<FileFacts>,
+    /// The block of the lowest share, if it is the only one of it and short enough.
+    pub inlined: Option<Bytes>,
+}
+
+/// Why a disk operation did not work. What exactly happened is in the log of who carried it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiskFault {
+    /// The file system has no room, or the quota of the system does not allow more.
+    #[error("no space left on the disk")]
+    Full,
+    /// There is no such share, or no such unfinished file.
+    #[error("no such share")]
+    NotFound,
+    /// The share has fewer segments.
+    #[error("the share has only {segments} segments")]
+    NoSuchSegment {
+        /// Segments of the file.
+        segments: u64,
+    },
+    /// The share does not check; it has been put aside.
+    #[error("the share is damaged and has been put aside")]
+    Corrupt,
+    /// More work is queued than the disk takes.
+    #[error("too much work is queued for the disk")]
+    Overloaded,
+    /// The system refused.
+    #[error("the disk failed")]
+    Failed,
+}
+
+/// Finished shares that an operation found damaged and put aside, whatever else came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Damage {
+    /// How many.
+    pub shares: u64,
+    /// Length of their files.
+    pub bytes: u64,
+}
+
+/// The outcome of a disk operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskReply {
+    /// What came of it.
+    pub result: Result<DiskDone, DiskFault>,
+    /// What was found damaged on the way.
+    pub damage: Damage,
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer a request.
+    Answer {
+        /// Which.
+        ticket: Ticket,
+        /// With what.
+        result: Result<Response, Failure>,
+    },
+    /// Answer [`super::Store::verify`].
+    Verified {
+        /// Which.
+        ticket: Ticket,
+        /// Bytes read of a sound share, or what is wrong.
+        result: Result<u64, DiskFault>,
+    },
+    /// Do disk work and report its outcome by [`super::Store::handle_disk`], exactly once.
+    Disk {
+        /// Comes back with the outcome.
+        token: DiskToken,
+        /// The work.
+        op: DiskOp,
+    },
+}
+
+impl DiskOp {
+    /// The storage index whose operations keep their order; `None` for one that belongs to no file.
+    pub fn si(&self) -> Option<StorageIndex> {
+        match self {
+            DiskOp::Create { share, .. }
+            | DiskOp::Append { share, .. }
+            | DiskOp::Finish { share, .. }
+            | DiskOp::Discard { share, .. }
+            | DiskOp::Put { share, .. }
+            | DiskOp::Read { share, .. }
+            | DiskOp::Verify { share }
+            | DiskOp::Remove { share } => Some(share.si),
+            DiskOp::Find { si, .. } => Some(*si),
+            DiskOp::Measure => None,
+        }
+    }
+
+    /// Whether the operation only reads.
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            DiskOp::Find { .. } | DiskOp::Read { .. } | DiskOp::Verify { .. } | DiskOp::Measure
+        )
+    }
+
+    /// The name in metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            DiskOp::Create { .. } => "create",
+            DiskOp::Append { .. } => "append",
+            DiskOp::Finish { .. } => "finish",
+            DiskOp::Discard { .. } => "discard",
+            DiskOp::Put { .. } => "put",
+            DiskOp::Find { .. } => "find",
+            DiskOp::Read { .. } => "read",
+            DiskOp::Verify { .. } => "verify",
+            DiskOp::Remove { .. } => "remove",
+            DiskOp::Measure => "measure",
+        }
+    }
+}
+
+impl From<Result<DiskDone, DiskFault>> for DiskReply {
+    fn from(result: Result<DiskDone, DiskFault>) -> DiskReply {
+        DiskReply {
+            result,
+            damage: Damage::default(),
+        }
+    }
+}
+
+impl std::fmt::Display for ShareId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.si, self.share)
+    }
+}
