@@ -147,6 +147,12 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
+/// The line with its strings emptied, as far as they begin and end in it.
+pub(super) fn without_strings(line: &str) -> String {
+    let line = line.replace("'\"'", "''").replace("\\\"", "");
+    line.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
+}
+
 /// Whether the text holds the word, not as a part of a longer one.
 pub(super) fn has_word(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
@@ -172,4 +178,5 @@ fn comments_and_words() {
     assert_eq!(without_comment("\"http://x\" // y"), "\"http://x\" ");
     assert!(has_word("a { danger }", "danger"));
     assert!(!has_word("danger_code", "danger"));
+    assert_eq!(without_strings(r#"a("b\"c", '"') + d"#), r#"a("", '') + d"#);
 }
