@@ -1,0 +1,136 @@
+//! Finished shares: found, read, verified, removed, and put aside when they do not check.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use truckee_engine::store::{Damage, DiskDone, DiskFault, Found, ShareId};
+use truckee_grid::ids::{SegmentIndex, ShareNumber, StorageIndex};
+use truckee_wire::message::FileFacts;
+
+use super::opened::Opened;
+use super::{FileDisk, Trouble, paths};
+
+/// Shares of one name that are kept aside; more than one happens only when a share is damaged, repaired and damaged
+/// again. Beyond that the newest replaces the last.
+const ASIDE_MAX: u32 = 16;
+
+impl FileDisk {
+    /// What a finished share says about its file, if it is there and checks. A damaged one is put aside, so that a new
+    /// upload can take its place.
+    pub(super) fn existing(&self, share: ShareId) -> Result<Option<FileFacts>, Trouble> {
+        let mut damage = Damage::default();
+        match self.guarded(share, &mut damage, |opened| Ok(opened.facts().clone())) {
+            Ok(facts) => Ok(Some(facts)),
+            Err(Trouble::Plain(DiskFault::NotFound) | Trouble::Damaged(_)) => Ok(None),
+            Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Runs `what` on an open share; if that shows damage, puts the share aside.
+    pub(super) fn guarded<T>(
+        &self,
+        share: ShareId,
+        damage: &mut Damage,
+        what: impl FnOnce(&Opened) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let result = self
+            .opened
+            .get(&self.paths, share)
+            .and_then(|opened: Arc<Opened>| what(&opened));
+        if let Err(Trouble::Damaged(why)) = &result {
+            tracing::error!(share = %share, why, "a damaged share was put aside");
+            let bytes = self.put_aside(share)?;
+            damage.shares += 1;
+            damage.bytes += bytes;
+        }
+        result
+    }
+
+    fn put_aside(&self, share: ShareId) -> Result<u64, Trouble> {
+        self.opened.forget(share);
+        let from = self.paths.share(share);
+        let bytes = fs::metadata(&from)?.len();
+        let free = (0..ASIDE_MAX - 1).find(|attempt| !self.paths.aside(share, *attempt).exists());
+        self.steps
+            .rename(&from, &self.paths.aside(share, free.unwrap_or(ASIDE_MAX - 1)))?;
+        self.steps.sync_dir(self.paths.quarantine())?;
+        self.steps.sync_dir(&self.paths.file(share.si))?;
+        Ok(bytes)
+    }
+
+    pub(super) fn find(
+        &self,
+        si: StorageIndex,
+        inline_bytes_max: u32,
+        damage: &mut Damage,
+    ) -> Result<DiskDone, Trouble> {
+        let mut found = Found::default();
+        for share in self.numbers(si)? {
+            if found.file.is_some() {
+                found.shares.push(share);
+                continue;
+            }
+            let id = ShareId { si, share };
+            let looked = self.guarded(id, damage, |opened| {
+                let inlined = opened.only_block(inline_bytes_max)?;
+                Ok((opened.facts().clone(), inlined))
+            });
+            match looked {
+                Ok((file, inlined)) => {
+                    found.shares.push(share);
+                    found.file = Some(file);
+                    found.inlined = inlined;
+                }
+                Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(DiskDone::Found(found))
+    }
+
+    /// The numbers of the shares of a file, ascending.
+    fn numbers(&self, si: StorageIndex) -> Result<Vec<ShareNumber>, Trouble> {
+        let entries = match fs::read_dir(self.paths.file(si)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            numbers.extend(paths::share_number(&entry?.file_name()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    pub(super) fn verify(&self, share: ShareId, damage: &mut Damage) -> Result<DiskDone, Trouble> {
+        // A fresh look: what a cached handle once found to be right is part of the question.
+        self.opened.forget(share);
+        self.guarded(share, damage, |opened| {
+            opened.verify().map(|file_bytes| DiskDone::Sound { file_bytes })
+        })
+    }
+
+    pub(super) fn remove(&self, share: ShareId) -> Result<DiskDone, Trouble> {
+        self.opened.forget(share);
+        let path = self.paths.share(share);
+        let file_bytes = fs::metadata(&path)?.len();
+        self.steps.remove(&path)?;
+        self.steps.sync_dir(&self.paths.file(share.si))?;
+        Ok(DiskDone::Gone { file_bytes })
+    }
+}
+
+impl Opened {
+    /// The block of a share of one block, if it is short enough to go along with an answer.
+    fn only_block(&self, bytes_max: u32) -> Result<Option<bytes::Bytes>, Trouble> {
+        let geometry = self.facts().ueb.geometry();
+        let fits = geometry.segments() == 1 && geometry.block_bytes(geometry.last()) <= bytes_max as usize;
+        if !fits {
+            return Ok(None);
+        }
+        self.block(SegmentIndex(0)).map(Some)
+    }
+}

@@ -1,0 +1,202 @@
+//! Unfinished shares: made, filled block by block, finished or thrown away. Owns the way to durability.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use truckee_engine::store::{Closing, DiskDone, DiskFault, IncomingId, ShareId};
+use truckee_grid::ids::Hash;
+use truckee_grid::params::Coding;
+use truckee_grid::share::{ShareHeader, build_trailer};
+
+use super::{FileDisk, Trouble};
+
+/// One unfinished share file.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    file: File,
+    path: PathBuf,
+    header: ShareHeader,
+    /// Bytes that stand; a failed write is cut back to this.
+    length: u64,
+}
+
+impl FileDisk {
+    pub(super) fn create(
+        &self,
+        incoming: IncomingId,
+        share: ShareId,
+        coding: Coding,
+        segment_bytes: u32,
+    ) -> Result<DiskDone, Trouble> {
+        if let Some(file) = self.existing(share)? {
+            return Ok(DiskDone::Exists { file });
+        }
+        self.begin(incoming, share, coding, segment_bytes)?;
+        Ok(DiskDone::Created)
+    }
+
+    fn begin(
+        &self,
+        incoming: IncomingId,
+        share: ShareId,
+        coding: Coding,
+        segment_bytes: u32,
+    ) -> Result<Arc<Mutex<Incoming>>, Trouble> {
+        let path = self.paths.unfinished(incoming);
+        let header = ShareHeader {
+            si: share.si,
+            share: share.share,
+            coding,
+            segment_bytes,
+        };
+        let file = self.steps.create(&path)?;
+        let begun = Arc::new(Mutex::new(Incoming {
+            file,
+            path,
+            header,
+            length: 0,
+        }));
+        self.incoming_table().insert(incoming, Arc::clone(&begun));
+        let written = self.extend(&begun, &header.encode());
+        if written.is_err() {
+            self.discard(incoming)?;
+        }
+        written.map(|()| begun)
+    }
+
+    pub(super) fn append(&self, incoming: IncomingId, block: &Bytes) -> Result<DiskDone, Trouble> {
+        let unfinished = self.unfinished(incoming)?;
+        self.extend(&unfinished, block)?;
+        Ok(DiskDone::Appended)
+    }
+
+    /// Appends, or leaves the file as it was.
+    fn extend(&self, unfinished: &Mutex<Incoming>, bytes: &[u8]) -> Result<(), Trouble> {
+        let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        let Incoming {
+            file, path, length, ..
+        } = &mut *guard;
+        if let Err(error) = self.steps.write(file, path, bytes) {
+            // The next write would go behind the torn one: back to what stands. If even that fails, the share is
+            // given up by the caller anyway, and its file goes.
+            let back = self.steps.truncate(file, path, *length);
+            let seek = std::io::Seek::seek(file, std::io::SeekFrom::Start(*length));
+            if let Err(second) = back.and(seek.map(|_| ())) {
+                tracing::warn!(error = %second, "a torn write could not be taken back; the share will be thrown away");
+            }
+            return Err(error.into());
+        }
+        *length += bytes.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn finish(
+        &self,
+        incoming: IncomingId,
+        share: ShareId,
+        closing: &Closing,
+    ) -> Result<DiskDone, Trouble> {
+        let unfinished = self.unfinished(incoming)?;
+        if let Some(file) = self.existing(share)? {
+            self.discard(incoming)?;
+            return Ok(DiskDone::Exists { file });
+        }
+        let header = unfinished.lock().unwrap_or_else(PoisonError::into_inner).header;
+        if (header.si, header.share) != (share.si, share.share) {
+            return Err(Trouble::Plain(DiskFault::NotFound));
+        }
+        self.extend(&unfinished, &trailer(&header, closing)?)?;
+        let file_bytes = {
+            let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+            self.steps
+                .stamp(&guard.file, &guard.path, closing.lease.granted)?;
+            self.steps.sync(&guard.file, &guard.path)?;
+            self.publish(&guard.path, share)?;
+            guard.length
+        };
+        self.incoming_table().remove(&incoming);
+        Ok(DiskDone::Stored { file_bytes })
+    }
+
+    /// Gives a durable file its place and makes every name on the way to it durable. The directory of its file is synced
+    /// into its parent even if it was there: an earlier run may have been killed between making and syncing it.
+    fn publish(&self, from: &std::path::Path, share: ShareId) -> Result<(), Trouble> {
+        let (prefix, file_dir) = (self.paths.prefix(share.si), self.paths.file(share.si));
+        self.durable_prefix(&prefix)?;
+        self.steps.make_dir(&file_dir)?;
+        self.steps.rename(from, &self.paths.share(share))?;
+        self.steps.sync_dir(&file_dir)?;
+        self.steps.sync_dir(&prefix)?;
+        Ok(())
+    }
+
+    /// Makes sure, once a process, that a prefix directory is durable. Held over the whole work: a second thread must not
+    /// go on with a directory that the first has made but not yet synced.
+    fn durable_prefix(&self, prefix: &std::path::Path) -> Result<(), Trouble> {
+        let mut durable = self
+            .durable_prefixes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !durable.contains(prefix) {
+            self.steps.make_dir(prefix)?;
+            self.steps.sync_dir(self.paths.shares())?;
+            durable.insert(prefix.to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn put(
+        &self,
+        incoming: IncomingId,
+        share: ShareId,
+        closing: &Closing,
+        block: &Bytes,
+    ) -> Result<DiskDone, Trouble> {
+        if let Some(file) = self.existing(share)? {
+            return Ok(DiskDone::Exists { file });
+        }
+        let shape = closing.file.ueb.geometry();
+        let unfinished = self.begin(incoming, share, shape.coding(), shape.segment_bytes())?;
+        let stored = self
+            .extend(&unfinished, block)
+            .and_then(|()| self.finish(incoming, share, closing));
+        if stored.is_err() {
+            self.discard(incoming)?;
+        }
+        stored
+    }
+
+    pub(super) fn discard(&self, incoming: IncomingId) -> Result<DiskDone, Trouble> {
+        if let Some(unfinished) = self.incoming_table().remove(&incoming) {
+            let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+            self.steps.remove(&guard.path)?;
+        }
+        Ok(DiskDone::Gone { file_bytes: 0 })
+    }
+
+    fn unfinished(&self, incoming: IncomingId) -> Result<Arc<Mutex<Incoming>>, Trouble> {
+        let table = self.incoming_table();
+        table
+            .get(&incoming)
+            .cloned()
+            .ok_or(Trouble::Plain(DiskFault::NotFound))
+    }
+}
+
+/// What goes behind the blocks. The machine checked the trees already; this checks them again, because here is the last
+/// place before they are durable, and they are small.
+fn trailer(header: &ShareHeader, closing: &Closing) -> Result<Vec<u8>, Trouble> {
+    let roots: Vec<u8> = closing
+        .file
+        .share_roots
+        .iter()
+        .flat_map(|root: &Hash| root.0)
+        .collect();
+    let (blocks, sealed) = (closing.block_leaves.clone(), closing.sealed_leaves.clone());
+    build_trailer(header, blocks, sealed, &roots, &closing.file.ueb.encode()).map_err(|error| {
+        tracing::error!(%error, "a share that was let through does not close");
+        Trouble::Plain(DiskFault::Failed)
+    })
+}

@@ -1,0 +1,192 @@
+//! Open share files: what their end says, checked once, and reads by offset. Owns a bounded number of descriptors.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use truckee_engine::store::{DiskDone, DiskFault, ShareId};
+use truckee_grid::ids::{Hash, SegmentIndex};
+use truckee_grid::merkle;
+use truckee_grid::share::{FOOTER_BYTES, Footer, HEADER_BYTES, ShareLayout, VerifyError, verify_share};
+use truckee_grid::ueb::{Ueb, hash_of_encoded};
+use truckee_wire::message::{BlockRead, FileFacts, SealedProof};
+
+use super::Trouble;
+use super::paths::Paths;
+
+/// Open files kept. A download keeps one share of this node busy; 64 downloads at once without opening again.
+const OPEN_MAX: usize = 64;
+
+/// A finished share whose header, footer, UEB and share roots are right.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    file_bytes: u64,
+    layout: ShareLayout,
+    facts: FileFacts,
+}
+
+impl Opened {
+    fn open(paths: &Paths, share: ShareId) -> Result<Opened, Trouble> {
+        let file = File::open(paths.share(share)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Trouble::Plain(DiskFault::NotFound),
+            _ => Trouble::Io(error),
+        })?;
+        let file_bytes = file.metadata()?.len();
+        let damaged = |why: &dyn std::fmt::Display| Trouble::Damaged(why.to_string());
+        let footer_at = file_bytes
+            .checked_sub(FOOTER_BYTES as u64)
+            .ok_or_else(|| damaged(&"the file is shorter than a footer"))?;
+        let mut bytes = [0; FOOTER_BYTES];
+        file.read_exact_at(&mut bytes, footer_at)?;
+        let footer = Footer::parse(&bytes, file_bytes).map_err(|error| damaged(&error))?;
+        if (footer.header.si, footer.header.share) != (share.si, share.share) {
+            return Err(damaged(&"it is another share than its name says"));
+        }
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        if header != footer.header.encode() {
+            return Err(damaged(&"its header is not the one that its footer repeats"));
+        }
+        let facts = read_facts(&file, &footer)?;
+        Ok(Opened {
+            file,
+            file_bytes,
+            layout: footer.layout,
+            facts,
+        })
+    }
+
+    pub(super) fn facts(&self) -> &FileFacts {
+        &self.facts
+    }
+
+    pub(super) fn block(&self, segment: SegmentIndex) -> Result<Bytes, Trouble> {
+        let segments = self.facts.ueb.segments();
+        let (at, length) = self
+            .layout
+            .block(segment)
+            .ok_or(Trouble::Plain(DiskFault::NoSuchSegment { segments }))?;
+        read(&self.file, at, length).map(Bytes::from)
+    }
+
+    /// One block with what proves it. A few reads of 32 bytes fetch the proof: they come out of the page cache.
+    pub(super) fn read(&self, segment: SegmentIndex) -> Result<DiskDone, Trouble> {
+        let block = self.block(segment)?;
+        let block_path = self.hashes(&self.layout.block_path(segment))?;
+        let mut sealed = self.hashes(&self.layout.sealed_path(segment))?;
+        if sealed.is_empty() {
+            return Err(Trouble::Damaged(
+                "the sealed tree has no leaf for a segment that is there".to_owned(),
+            ));
+        }
+        let leaf = sealed.remove(0);
+        Ok(DiskDone::Read(BlockRead {
+            block_path,
+            sealed: SealedProof { leaf, path: sealed },
+            block,
+        }))
+    }
+
+    fn hashes(&self, offsets: &[u64]) -> Result<Vec<Hash>, Trouble> {
+        let mut hashes = Vec::with_capacity(offsets.len());
+        for at in offsets {
+            let mut hash = [0; Hash::BYTES];
+            self.file.read_exact_at(&mut hash, *at)?;
+            hashes.push(Hash(hash));
+        }
+        Ok(hashes)
+    }
+
+    /// Reads all and checks every hash; gives the bytes read.
+    pub(super) fn verify(&self) -> Result<u64, Trouble> {
+        let checked = verify_share(self.file_bytes, |at, buffer: &mut [u8]| {
+            self.file.read_exact_at(buffer, at)
+        });
+        match checked {
+            Ok(_) => Ok(self.file_bytes),
+            Err(VerifyError::Read(error)) => Err(error.into()),
+            Err(wrong) => Err(Trouble::Damaged(wrong.to_string())),
+        }
+    }
+}
+
+fn read(file: &File, at: u64, length: usize) -> Result<Vec<u8>, Trouble> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes)
+}
+
+/// UEB and share roots, checked against the footer and each other.
+fn read_facts(file: &File, footer: &Footer) -> Result<FileFacts, Trouble> {
+    let layout = &footer.layout;
+    let encoded = read(file, layout.ueb(), layout.ueb_bytes())?;
+    if hash_of_encoded(&encoded) != footer.ueb_hash {
+        return Err(Trouble::Damaged(
+            "its UEB is not the one that its footer names".to_owned(),
+        ));
+    }
+    let ueb = Ueb::decode(&encoded).map_err(|error| Trouble::Damaged(error.to_string()))?;
+    let joined = read(file, layout.share_roots(), layout.share_roots_bytes())?;
+    let share_roots: Vec<Hash> = joined.as_chunks().0.iter().copied().map(Hash).collect();
+    if merkle::share_root(&share_roots).as_ref() != Some(ueb.share_root()) {
+        return Err(Trouble::Damaged(
+            "its share roots do not lead to the root in its UEB".to_owned(),
+        ));
+    }
+    Ok(FileFacts { ueb, share_roots })
+}
+
+/// Open shares, the least recently used forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct OpenCache(Mutex<Cached>);
+
+#[derive(Debug, Default)]
+struct Cached {
+    used: u64,
+    shares: BTreeMap<ShareId, (u64, Arc<Opened>)>,
+}
+
+impl OpenCache {
+    pub(super) fn get(&self, paths: &Paths, share: ShareId) -> Result<Arc<Opened>, Trouble> {
+        if let Some(opened) = self.hit(share) {
+            return Ok(opened);
+        }
+        let opened = Arc::new(Opened::open(paths, share)?);
+        let mut cached = self.cached();
+        cached.used += 1;
+        let used = cached.used;
+        cached.shares.insert(share, (used, Arc::clone(&opened)));
+        if cached.shares.len() > OPEN_MAX {
+            let oldest = cached
+                .shares
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(share, _)| *share);
+            if let Some(oldest) = oldest {
+                cached.shares.remove(&oldest);
+            }
+        }
+        Ok(opened)
+    }
+
+    fn hit(&self, share: ShareId) -> Option<Arc<Opened>> {
+        let mut cached = self.cached();
+        cached.used += 1;
+        let used = cached.used;
+        let (last, opened) = cached.shares.get_mut(&share)?;
+        *last = used;
+        Some(Arc::clone(opened))
+    }
+
+    pub(super) fn forget(&self, share: ShareId) {
+        self.cached().shares.remove(&share);
+    }
+
+    fn cached(&self) -> std::sync::MutexGuard<'_, Cached> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

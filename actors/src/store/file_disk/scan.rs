@@ -1,0 +1,77 @@
+//! What a start finds: makes the directories, empties `incoming/`, counts shares and their bytes, asks for free room.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use metrics::counter;
+use truckee_engine::store::StartSpace;
+
+use super::DiskError;
+use super::paths::{Paths, share_number};
+use super::steps::DIR_MODE;
+use crate::metrics as names;
+
+pub(super) fn prepare(paths: &Paths) -> Result<StartSpace, DiskError> {
+    for dir in [paths.shares(), paths.incoming(), paths.quarantine()] {
+        at(dir, make(dir))?;
+    }
+    let removed = at(paths.incoming(), empty(paths.incoming()))?;
+    if removed > 0 {
+        counter!(names::STORE_ABORTED, "cause" => "restart").increment(removed);
+        tracing::info!(shares = removed, "unfinished shares of the last run were removed");
+    }
+    let (share_count, used_bytes) = at(paths.shares(), count(paths.shares()))?;
+    let free_bytes = at(paths.shares(), free_bytes(paths.shares()))?;
+    Ok(StartSpace {
+        share_count,
+        used_bytes,
+        free_bytes,
+    })
+}
+
+/// Room for an unprivileged writer on the file system of `path`, bytes.
+pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DiskError> {
+    result.map_err(|source| DiskError::Io {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn make(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
+    let parent = dir.parent().unwrap_or(dir);
+    fs::File::open(parent)?.sync_all()
+}
+
+fn empty(dir: &Path) -> io::Result<u64> {
+    let mut removed = 0;
+    for entry in fs::read_dir(dir)? {
+        fs::remove_file(entry?.path())?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Shares and the length of their files: two levels of directories and a `stat` for each share.
+fn count(shares: &Path) -> io::Result<(u64, u64)> {
+    let (mut count, mut bytes) = (0, 0);
+    for prefix in fs::read_dir(shares)? {
+        for file in fs::read_dir(prefix?.path())? {
+            for share in fs::read_dir(file?.path())? {
+                let share = share?;
+                if share_number(&share.file_name()).is_some() {
+                    count += 1;
+                    bytes += share.metadata()?.len();
+                }
+            }
+        }
+    }
+    Ok((count, bytes))
+}

@@ -1,0 +1,612 @@
+//! The real disk against its promise: stopped before each single system call, damaged in every part, filled up.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::{Bytes, BytesMut};
+use tempfile::TempDir;
+use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, DiskOp, IncomingId, Lease, ShareId};
+use truckee_engine::time::UnixSeconds;
+use truckee_grid::Engines;
+use truckee_grid::erasure::ErasureChoice;
+use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber};
+use truckee_grid::keys::ReadKey;
+use truckee_grid::params::{Coding, Encoding};
+use truckee_grid::pipeline::{EncodedSegment, FileTrees, SegmentCoder, encode_segment};
+use truckee_wire::message::FileFacts;
+
+use super::steps::Steps;
+use super::*;
+
+/// Counts system calls down; when none are left all fail, as if the machine had stopped. Remembers what was changed and
+/// not yet made durable.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: Mutex<(u64, BTreeSet<PathBuf>)>,
+    error: io::ErrorKind,
+    /// Fail once and then go on, like a disk that is full for a moment, instead of stopping for good.
+    once: bool,
+}
+
+impl Budget {
+    fn new(calls: u64, error: io::ErrorKind, once: bool) -> Arc<Budget> {
+        Arc::new(Budget {
+            left: Mutex::new((calls, BTreeSet::new())),
+            error,
+            once,
+        })
+    }
+
+    pub(super) fn spend(&self, path: &Path, durable: bool) -> io::Result<()> {
+        let mut guard = self.left.lock().expect("no panic inside");
+        let (left, dirty) = &mut *guard;
+        if *left == 0 {
+            *left = if self.once { u64::MAX } else { 0 };
+            return Err(self.error.into());
+        }
+        *left -= 1;
+        if durable {
+            dirty.remove(path);
+        } else {
+            dirty.insert(path.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Loss of power: files that were not synced are cut to half; if a directory on the way to the share was not, the
+    /// share's name is gone.
+    fn lose_power(&self, share: &Path) {
+        let guard = self.left.lock().expect("no panic inside");
+        for path in &guard.1 {
+            if path.is_file() {
+                let file = OpenOptions::new().write(true).open(path).expect("still there");
+                file.set_len(file.metadata().expect("has a length").len() / 2)
+                    .expect("can be cut");
+            } else if share.starts_with(path) && share.exists() {
+                fs::remove_file(share).expect("can be removed");
+            }
+        }
+    }
+}
+
+/// A share of a small file, by the functions that make real ones.
+struct Sample {
+    share: ShareId,
+    blocks: Vec<Bytes>,
+    closing: Closing,
+    encoding: Encoding,
+}
+
+fn sample(seed: u8, bytes: usize, share: u8) -> Sample {
+    let encoding = Encoding::new(Coding::new(3, 10).expect("valid"), 7, 1024).expect("valid");
+    let key = ReadKey::from_bytes([seed; 16]);
+    let engines = Engines::select(ErasureChoice::Auto).expect("never refused");
+    let mut coder = SegmentCoder::new(&encoding, &key, engines);
+    let mut trees = FileTrees::new(encoding.coding());
+    let plain: Vec<u8> = (0..bytes)
+        .map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed))
+        .collect();
+    let segments: Vec<&[u8]> = plain.chunks(1024).collect();
+    let encoded: Vec<EncodedSegment> = segments
+        .iter()
+        .enumerate()
+        .map(|(index, plain)| {
+            let last = index + 1 == segments.len();
+            encode_segment(
+                &mut coder,
+                SegmentIndex(index as u64),
+                BytesMut::from(*plain),
+                last,
+            )
+            .expect("fits")
+        })
+        .collect();
+    for segment in &encoded {
+        trees.push(&segment.block_leaves, segment.sealed_leaf);
+    }
+    let seal = trees.finish(bytes as u64, 1024).expect("complete");
+    let at = usize::from(share);
+    Sample {
+        share: ShareId {
+            si: key.storage_index(),
+            share: ShareNumber(share),
+        },
+        blocks: encoded.iter().map(|segment| segment.blocks[at].clone()).collect(),
+        closing: Closing {
+            file: FileFacts {
+                ueb: seal.ueb,
+                share_roots: seal.share_roots,
+            },
+            block_leaves: encoded.iter().map(|segment| segment.block_leaves[at]).collect(),
+            sealed_leaves: encoded.iter().map(|segment| segment.sealed_leaf).collect(),
+            lease: Lease {
+                granted: UnixSeconds::from_secs(1_700_000_000),
+            },
+        },
+        encoding,
+    }
+}
+
+fn done(disk: &FileDisk, op: DiskOp) -> Result<DiskDone, DiskFault> {
+    disk.carry_out(op).result
+}
+
+/// Writes the sample as the machine would, up to the first fault.
+fn write(disk: &FileDisk, sample: &Sample, incoming: u64) -> Result<DiskDone, DiskFault> {
+    let (incoming, share) = (IncomingId(incoming), sample.share);
+    let (coding, segment_bytes) = (sample.encoding.coding(), sample.encoding.segment_bytes());
+    let created = done(
+        disk,
+        DiskOp::Create {
+            incoming,
+            share,
+            coding,
+            segment_bytes,
+        },
+    )?;
+    if created != DiskDone::Created {
+        return Ok(created);
+    }
+    for block in &sample.blocks {
+        done(
+            disk,
+            DiskOp::Append {
+                incoming,
+                share,
+                block: block.clone(),
+            },
+        )?;
+    }
+    done(
+        disk,
+        DiskOp::Finish {
+            incoming,
+            share,
+            closing: Box::new(sample.closing.clone()),
+        },
+    )
+}
+
+fn put(disk: &FileDisk, sample: &Sample, incoming: u64) -> Result<DiskDone, DiskFault> {
+    let (incoming, closing) = (IncomingId(incoming), Box::new(sample.closing.clone()));
+    done(
+        disk,
+        DiskOp::Put {
+            incoming,
+            share: sample.share,
+            closing,
+            block: sample.blocks[0].clone(),
+        },
+    )
+}
+
+/// Everything that was stored comes back as it was.
+fn assert_whole(disk: &FileDisk, sample: &Sample) {
+    for (index, block) in sample.blocks.iter().enumerate() {
+        let read = done(
+            disk,
+            DiskOp::Read {
+                share: sample.share,
+                segment: SegmentIndex(index as u64),
+            },
+        );
+        let Ok(DiskDone::Read(read)) = read else {
+            panic!("block {index}: {read:?}")
+        };
+        assert_eq!(&read.block, block);
+        let ueb = &sample.closing.file.ueb;
+        let count = ueb.segments();
+        let leaf = truckee_grid::merkle::block_leaf(block);
+        let root = &sample.closing.file.share_roots[sample.share.share.index()];
+        assert!(truckee_grid::merkle::verify_path(
+            root,
+            leaf,
+            index as u64,
+            count,
+            &read.block_path
+        ));
+        let proof = &read.sealed;
+        assert!(truckee_grid::merkle::verify_path(
+            ueb.sealed_root(),
+            proof.leaf,
+            index as u64,
+            count,
+            &proof.path
+        ));
+    }
+    let verified = done(disk, DiskOp::Verify { share: sample.share });
+    assert!(matches!(verified, Ok(DiskDone::Sound { .. })), "{verified:?}");
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_stored_comes_back() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, start) = FileDisk::open(dir.path()).expect("opens");
+    assert_eq!((start.share_count, start.used_bytes), (0, 0));
+    let (large, small) = (sample(1, 5000, 4), sample(2, 100, 9));
+    let Ok(DiskDone::Stored { file_bytes }) = write(&disk, &large, 1) else {
+        panic!("stored")
+    };
+    let Ok(DiskDone::Stored {
+        file_bytes: small_bytes,
+    }) = put(&disk, &small, 2)
+    else {
+        panic!("stored")
+    };
+    assert_whole(&disk, &large);
+    assert_whole(&disk, &small);
+    let found = done(
+        &disk,
+        DiskOp::Find {
+            si: small.share.si,
+            inline_bytes_max: 64,
+        },
+    );
+    let Ok(DiskDone::Found(found)) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(found.shares, [ShareNumber(9)]);
+    assert_eq!(found.file, Some(small.closing.file.clone()));
+    assert_eq!(found.inlined, Some(small.blocks[0].clone()));
+    let again = write(&disk, &large, 3);
+    assert_eq!(
+        again,
+        Ok(DiskDone::Exists {
+            file: large.closing.file.clone()
+        })
+    );
+    drop(disk);
+    let (disk, start) = FileDisk::open(dir.path()).expect("opens");
+    assert_eq!(
+        (start.share_count, start.used_bytes),
+        (2, file_bytes + small_bytes)
+    );
+    assert_whole(&disk, &large);
+    assert_eq!(
+        done(&disk, DiskOp::Remove { share: large.share }),
+        Ok(DiskDone::Gone { file_bytes })
+    );
+    let read = done(
+        &disk,
+        DiskOp::Read {
+            share: large.share,
+            segment: SegmentIndex(0),
+        },
+    );
+    assert_eq!(read, Err(DiskFault::NotFound));
+}
+
+#[test]
+fn files_are_for_their_owner_alone_and_carry_the_lease() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(1, 100, 0);
+    put(&disk, &sample, 1).expect("stored");
+    let path = disk.paths.share(sample.share);
+    let found = fs::metadata(&path).expect("there");
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    let leased = found
+        .modified()
+        .expect("has a time")
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    assert_eq!(leased.as_secs(), 1_700_000_000);
+    for dir in [
+        disk.paths.shares(),
+        disk.paths.incoming(),
+        disk.paths.quarantine(),
+        path.parent().expect("has one"),
+    ] {
+        assert_eq!(
+            fs::metadata(dir).expect("there").permissions().mode() & 0o777,
+            0o700,
+            "{}",
+            dir.display()
+        );
+    }
+}
+
+/// Stops before every system call of a write, loses what was not durable, starts again, and looks.
+#[test]
+fn a_stop_at_any_point_keeps_what_was_acknowledged_and_nothing_else_half() {
+    let (before, during) = (sample(1, 3000, 2), sample(7, 2500, 5));
+    for whole in [false, true] {
+        let during = if whole {
+            sample(7, 500, 5)
+        } else {
+            sample(7, 2500, during.share.share.0)
+        };
+        let mut calls = 0;
+        loop {
+            let dir = TempDir::new().expect("temporary directory");
+            let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+            write(&disk, &before, 1).expect("stored");
+            drop(disk);
+            let budget = Budget::new(calls, io::ErrorKind::Other, false);
+            let steps = Steps {
+                budget: Some(Arc::clone(&budget)),
+            };
+            let (disk, _) = FileDisk::open_with(dir.path(), steps).expect("opens");
+            let outcome = if whole {
+                put(&disk, &during, 1)
+            } else {
+                write(&disk, &during, 1)
+            };
+            budget.lose_power(&disk.paths.share(during.share));
+            drop(disk);
+            let (disk, start) = FileDisk::open(dir.path()).expect("opens after the stop");
+            assert_whole(&disk, &before);
+            assert_eq!(
+                files_below(disk.paths.incoming()),
+                Vec::<PathBuf>::new(),
+                "after {calls} calls"
+            );
+            if matches!(outcome, Ok(DiskDone::Stored { .. })) {
+                assert_whole(&disk, &during);
+                assert!(calls > 5, "a share takes more than {calls} calls");
+                break;
+            }
+            if start.share_count == 2 {
+                // Renamed but not acknowledged: then it is whole.
+                assert_whole(&disk, &during);
+            } else {
+                let found = done(
+                    &disk,
+                    DiskOp::Find {
+                        si: during.share.si,
+                        inline_bytes_max: 0,
+                    },
+                );
+                assert_eq!(
+                    found,
+                    Ok(DiskDone::Found(Default::default())),
+                    "after {calls} calls"
+                );
+            }
+            calls += 1;
+            assert!(calls < 100, "the write never ends");
+        }
+    }
+}
+
+/// Each system call fails once with "no space left": the fault says so, and a discard and a retry succeed.
+#[test]
+fn a_full_disk_is_a_fault_that_leaves_nothing_behind() {
+    for whole in [false, true] {
+        let sample = if whole {
+            sample(3, 700, 1)
+        } else {
+            sample(3, 2500, 1)
+        };
+        for calls in 0..100 {
+            let dir = TempDir::new().expect("temporary directory");
+            let budget = Budget::new(calls, io::ErrorKind::StorageFull, true);
+            let steps = Steps { budget: Some(budget) };
+            let (disk, _) = FileDisk::open_with(dir.path(), steps).expect("opens");
+            let first = if whole {
+                put(&disk, &sample, 1)
+            } else {
+                write(&disk, &sample, 1)
+            };
+            if first.is_ok() {
+                assert!(calls > 5);
+                break;
+            }
+            assert_eq!(first, Err(DiskFault::Full), "after {calls} calls");
+            done(
+                &disk,
+                DiskOp::Discard {
+                    incoming: IncomingId(1),
+                    share: sample.share,
+                },
+            )
+            .expect("discards");
+            assert_eq!(
+                files_below(disk.paths.incoming()),
+                Vec::<PathBuf>::new(),
+                "after {calls} calls"
+            );
+            let second = if whole {
+                put(&disk, &sample, 2)
+            } else {
+                write(&disk, &sample, 2)
+            };
+            assert!(
+                matches!(second, Ok(DiskDone::Stored { .. } | DiskDone::Exists { .. })),
+                "{second:?}"
+            );
+            assert_whole(&disk, &sample);
+        }
+    }
+}
+
+/// A torn write is taken back, so that the next block stands where it should.
+#[test]
+fn a_failed_append_can_be_repeated() {
+    let dir = TempDir::new().expect("temporary directory");
+    let sample = sample(4, 2500, 1);
+    // The calls of a create are two; the third is the first block's write.
+    let steps = Steps {
+        budget: Some(Budget::new(2, io::ErrorKind::StorageFull, true)),
+    };
+    let (disk, _) = FileDisk::open_with(dir.path(), steps).expect("opens");
+    let (incoming, share) = (IncomingId(1), sample.share);
+    let (coding, segment_bytes) = (sample.encoding.coding(), sample.encoding.segment_bytes());
+    done(
+        &disk,
+        DiskOp::Create {
+            incoming,
+            share,
+            coding,
+            segment_bytes,
+        },
+    )
+    .expect("created");
+    let append = |block: &Bytes| {
+        done(
+            &disk,
+            DiskOp::Append {
+                incoming,
+                share,
+                block: block.clone(),
+            },
+        )
+    };
+    assert_eq!(append(&sample.blocks[0]), Err(DiskFault::Full));
+    for block in &sample.blocks {
+        append(block).expect("appended");
+    }
+    let closing = Box::new(sample.closing.clone());
+    done(
+        &disk,
+        DiskOp::Finish {
+            incoming,
+            share,
+            closing,
+        },
+    )
+    .expect("stored");
+    assert_whole(&disk, &sample);
+}
+
+#[test]
+fn a_share_that_does_not_close_is_not_stored() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let mut wrong = sample(4, 2500, 1);
+    wrong.closing.block_leaves[1] = Hash([9; 32]);
+    assert_eq!(write(&disk, &wrong, 1), Err(DiskFault::Failed));
+    assert!(files_below(disk.paths.shares()).is_empty());
+}
+
+/// Flips one bit in each part of a share file and cuts it at several places.
+#[test]
+fn damage_is_never_served_as_good() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(5, 2500, 6);
+    write(&disk, &sample, 1).expect("stored");
+    let path = disk.paths.share(sample.share);
+    let good = fs::read(&path).expect("readable");
+    let layout = truckee_grid::share::ShareLayout::new(*sample.closing.file.ueb.geometry());
+    let structure = [
+        0,
+        20,
+        layout.share_roots() as usize,
+        layout.ueb() as usize,
+        layout.footer() as usize + 3,
+        good.len() - 1,
+    ];
+    let content = [64, layout.block_tree() as usize, layout.sealed_tree() as usize];
+    let mut next = 2;
+    let mut damaged = |bytes: &[u8], noticed_on_open: bool, what: &str| {
+        fs::write(&path, bytes).expect("writable");
+        disk.opened.forget(sample.share);
+        let reply = disk.carry_out(DiskOp::Read {
+            share: sample.share,
+            segment: SegmentIndex(0),
+        });
+        if noticed_on_open {
+            assert_eq!(reply.result, Err(DiskFault::Corrupt), "{what}");
+        } else {
+            let reply = disk.carry_out(DiskOp::Verify { share: sample.share });
+            assert_eq!(reply.result, Err(DiskFault::Corrupt), "{what}");
+        }
+        let found = done(
+            &disk,
+            DiskOp::Find {
+                si: sample.share.si,
+                inline_bytes_max: 0,
+            },
+        );
+        assert_eq!(found, Ok(DiskDone::Found(Default::default())), "{what}");
+        // The place is free for a good one again.
+        write(&disk, &sample, next).expect("stored again");
+        next += 1;
+        assert_whole(&disk, &sample);
+    };
+    for at in structure {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        damaged(&bytes, true, &format!("byte {at}"));
+    }
+    for at in content {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        damaged(&bytes, false, &format!("byte {at}"));
+    }
+    for length in [0, 1, 63, 64, 300, good.len() - 1] {
+        damaged(&good[..length], true, &format!("cut to {length}"));
+    }
+    let aside = files_below(disk.paths.quarantine());
+    assert_eq!(aside.len(), 15, "all are kept aside");
+}
+
+#[test]
+fn damage_is_counted_where_it_is_found() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(5, 2500, 6);
+    write(&disk, &sample, 1).expect("stored");
+    let path = disk.paths.share(sample.share);
+    let bytes = fs::metadata(&path).expect("there").len() - 7;
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .expect("opens")
+        .set_len(bytes)
+        .expect("cut");
+    let reply = disk.carry_out(DiskOp::Find {
+        si: sample.share.si,
+        inline_bytes_max: 0,
+    });
+    assert_eq!(reply.damage, Damage { shares: 1, bytes });
+    assert_eq!(reply.result, Ok(DiskDone::Found(Default::default())));
+}
+
+#[test]
+fn a_share_under_another_name_is_not_served() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(5, 700, 6);
+    put(&disk, &sample, 1).expect("stored");
+    let wrong = ShareId {
+        share: ShareNumber(7),
+        ..sample.share
+    };
+    fs::copy(disk.paths.share(sample.share), disk.paths.share(wrong)).expect("copied");
+    let read = done(
+        &disk,
+        DiskOp::Read {
+            share: wrong,
+            segment: SegmentIndex(0),
+        },
+    );
+    assert_eq!(read, Err(DiskFault::Corrupt));
+    assert_whole(&disk, &sample);
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_named() {
+    let dir = TempDir::new().expect("temporary directory");
+    fs::write(dir.path().join("shares"), b"in the way").expect("writable");
+    let error = FileDisk::open(dir.path()).expect_err("shares is a file");
+    assert!(error.to_string().contains("shares"), "{error}");
+}
