@@ -56,13 +56,14 @@ impl Budget {
         Ok(())
     }
 
-    /// Loss of power: files that were not synced are cut to half; if a directory on the way to the share was not, the
-    /// share's name is gone.
+    /// Loss of power: files that were not synced are cut to half, also under the name that they were given since; if a
+    /// directory on the way to the share was not synced, the share's name is gone.
     fn lose_power(&self, share: &Path) {
         let guard = self.left.lock().expect("no panic inside");
         for path in &guard.1 {
-            if path.is_file() {
-                let file = OpenOptions::new().write(true).open(path).expect("still there");
+            let now = if path.exists() { path } else { share };
+            if now.is_file() {
+                let file = OpenOptions::new().write(true).open(now).expect("still there");
                 file.set_len(file.metadata().expect("has a length").len() / 2)
                     .expect("can be cut");
             } else if share.starts_with(path) && share.exists() {
