@@ -67,6 +67,9 @@ const FIND_ESCALATION: Duration = Duration::from_millis(300);
 /// waits long for the bad news when it is not.
 const SECOND_CHANCE_WAIT: Duration = Duration::from_millis(500);
 
+/// How often a peer is asked what it holds before it counts as too busy to say.
+const FIND_TRIES_MAX: u32 = 6;
+
 /// How often the same block is asked of the same peer.
 const READ_TRIES_MAX: u32 = 6;
 

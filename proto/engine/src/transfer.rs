@@ -13,6 +13,11 @@ use truckee_wire::message::{FailureCode, Response};
 use crate::session::CallError;
 use crate::time::Mono;
 
+#[cfg(test)]
+pub(crate) mod model;
+#[cfg(test)]
+mod tests;
+
 /// How long after the end of its budget a request is given up even if nobody reported it expired: the session reports
 /// it at the end of the budget, so this only ends a transfer whose carrier broke its promise.
 const OVERDUE_SLACK: Duration = Duration::from_secs(2);

@@ -13,7 +13,7 @@
 //! - A peer that lets a message lie for [`PATIENCE`] while enough others have answered all of theirs loses its shares.
 //! - Busy answers are tried again, [`BUSY_TRIES_MAX`] times in a row at most.
 //! - [`Effect::Completed`] comes only when `happy` distinct peers said that their share is durable, and k shares are;
-//!   the others get [`GRACE`] from then on.
+//!   the others get [`GRACE`] from then on, and if they can still move to other peers, [`GRACE_MOVED`] there.
 //! - At most the window's number of segments is held, whatever the length of the file.
 //! - After a failure or cancel every share that is not closed is aborted. A share that was closed before stays where it
 //!   is: nobody has a cap that names it, so it is dead weight until its lease ends, and of a convergent upload it is a
@@ -60,6 +60,9 @@ const PATIENCE_CHECK: Duration = Duration::from_millis(500);
 
 /// Time for the remaining shares once enough are durable: one life of a frozen link.
 pub const GRACE: Duration = Duration::from_secs(2);
+
+/// Time for shares that were moved at the end of the grace: a few round trips to peers that are known to answer.
+pub const GRACE_MOVED: Duration = Duration::from_millis(500);
 
 /// Busy answers in a row before a peer loses its share; with the waits between them some ten seconds.
 pub const BUSY_TRIES_MAX: u32 = 10;
@@ -207,7 +210,7 @@ pub struct Upload {
     window: Window,
     file: Option<FileFacts>,
     finds_out: usize,
-    grace_until: Option<Mono>,
+    grace: Option<Grace>,
     patience_checked_at: Mono,
     marks: Marks,
     effects: VecDeque<Effect>,
@@ -218,6 +221,14 @@ enum Phase {
     Choosing,
     Writing,
     Ended,
+}
+
+/// What remains once enough shares are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Grace {
+    until: Mono,
+    /// Shares that were late have been moved to other peers; there is no third time.
+    moved: bool,
 }
 
 /// A candidate.
@@ -276,7 +287,7 @@ impl Upload {
             window: Window::new(coding, window_segments),
             file: None,
             finds_out: 0,
-            grace_until: None,
+            grace: None,
             patience_checked_at: now,
             marks: Marks::start(now),
             effects: VecDeque::new(),

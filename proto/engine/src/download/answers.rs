@@ -38,8 +38,7 @@ impl Download {
         match verdict {
             Verdict::Done(Response::FoundShares(found)) => self.on_found(now, peer, found),
             Verdict::Done(_) => self.exclude(peer, PeerWhy::WrongAnswer),
-            // It gets its second chance with those that are out of reach.
-            Verdict::Again(_) => self.lose_peer(peer, PeerWhy::StayedBusy),
+            Verdict::Again(wait) => self.find_again(now, peer, wait),
             Verdict::Failed(PeerWhy::TimedOut) => self.lose_peer(peer, PeerWhy::TimedOut),
             Verdict::Failed(why) => self.exclude(peer, why),
             Verdict::Gone(why) => self.lose_peer(peer, why),
@@ -72,8 +71,9 @@ impl Download {
             Verdict::Failed(why) => {
                 self.peers[peer].spoke(now);
                 self.peers[peer].why = Some(why);
-                self.banned.insert((peer, share));
-                if why == PeerWhy::Corrupt {
+                let first = self.banned.insert((peer, share));
+                self.drop_reads(|read_peer, read_share| read_peer == peer && read_share == share);
+                if first && why == PeerWhy::Corrupt {
                     self.report_corrupt(peer, Some(share), Corruption::Admitted);
                 }
             }
@@ -154,7 +154,7 @@ impl Download {
     }
 
     /// A peer is out of reach: none of its reads is waited for.
-    fn lose_peer(&mut self, peer: usize, why: PeerWhy) {
+    pub(super) fn lose_peer(&mut self, peer: usize, why: PeerWhy) {
         self.peers[peer].why = Some(why);
         self.peers[peer].reach = Reach::Lost;
         self.drop_reads(|read_peer, _| read_peer == peer);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use truckee_grid::ids::{SegmentIndex, ShareNumber};
@@ -11,8 +12,8 @@ use truckee_wire::message::{self, FindShares, FoundShares, Request};
 use super::peer::Reach;
 
 use super::{
-    BEGIN_WAIT, Corruption, Download, DownloadError, Effect, FIND_ESCALATION, INLINE_BYTES_MAX, Known, Phase,
-    Purpose,
+    BEGIN_WAIT, BUSY_REST, Corruption, Download, DownloadError, Effect, FIND_ESCALATION, FIND_TRIES_MAX,
+    INLINE_BYTES_MAX, Known, Phase, Purpose,
 };
 use crate::time::Mono;
 use crate::transfer::PeerWhy;
@@ -47,6 +48,21 @@ impl Download {
         };
         self.send(now, Purpose::Find { peer }, Request::FindShares(request));
         self.finds_out += 1;
+        self.peers[peer].find_tries += 1;
+    }
+
+    /// A peer was too busy to say what it holds.
+    pub(super) fn find_again(&mut self, now: Mono, peer: usize, wait: Duration) {
+        if self.peers[peer].find_tries < FIND_TRIES_MAX {
+            self.peers[peer].find_again_at = Some(now + wait.clamp(BUSY_REST.start, BUSY_REST.end));
+        } else {
+            self.lose_peer(peer, PeerWhy::StayedBusy);
+        }
+    }
+
+    /// Whether some peer is still to say what it holds.
+    pub(super) fn is_finding(&self) -> bool {
+        self.finds_out > 0 || self.peers.iter().any(|peer| peer.find_again_at.is_some())
     }
 
     /// A peer said what it holds.
@@ -135,7 +151,7 @@ impl Download {
             .all(|share| self.holders.contains_key(&share));
         let inlined = self.fetches.get(&0).is_some_and(|fetch| fetch.got.len() >= k);
         let waited = self.begin_at.is_some_and(|at| at <= now);
-        if systematic || inlined || waited || self.finds_out == 0 {
+        if systematic || inlined || waited || !self.is_finding() {
             self.phase = Phase::Reading;
             self.begin_at = None;
             self.done.locate = now.saturating_sub(self.started);

@@ -35,6 +35,10 @@ pub(super) struct Peer {
     pub(super) suspect: bool,
     /// It was busy and is left alone until then.
     pub(super) rest_until: Option<Mono>,
+    /// It was too busy to say what it holds, and is asked again then.
+    pub(super) find_again_at: Option<Mono>,
+    /// How often it was asked what it holds.
+    pub(super) find_tries: u32,
     /// The last segment that it was chosen for.
     pub(super) chosen_for: Option<u64>,
     last_answer: Option<Mono>,
@@ -61,6 +65,8 @@ impl Peer {
             reach: Reach::Open,
             suspect: false,
             rest_until: None,
+            find_again_at: None,
+            find_tries: 0,
             chosen_for: None,
             last_answer: None,
             service: None,

@@ -150,10 +150,10 @@ impl Download {
         }
         let n = self.config.file.coding.n();
         let starving = match self.phase {
-            Phase::Finding => self.finds_out == 0 && self.begin_at.is_none(),
+            Phase::Finding => !self.is_finding() && self.begin_at.is_none(),
             _ => self.is_starving(),
         };
-        if !starving || self.find_more(now, 2 * n) || self.finds_out > 0 {
+        if !starving || self.find_more(now, 2 * n) || self.is_finding() {
             return;
         }
         let stuck = match self.phase {

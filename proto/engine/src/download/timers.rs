@@ -7,7 +7,7 @@
 //! | find | enough shares should be known | more candidates are asked |
 //! | hedge | a block takes longer than most | another peer is asked too |
 //! | escalate | as long again | everybody who is left is asked |
-//! | rest | a busy peer's rest | it can be asked again |
+//! | rest | a busy peer's rest | it can be asked again, and is asked again what it holds |
 //! | second chance | lost peers had time to come back | they are asked again what they hold |
 
 use std::collections::BTreeSet;
@@ -61,8 +61,13 @@ impl Download {
             self.find_more(now, 2 * self.config.file.coding.n());
         }
         self.hedge(now);
-        for peer in &mut self.peers {
+        for index in 0..self.peers.len() {
+            let peer = &mut self.peers[index];
             peer.rest_until = peer.rest_until.filter(|until| *until > now);
+            if peer.find_again_at.is_some_and(|at| at <= now) {
+                peer.find_again_at = None;
+                self.send_find(now, index);
+            }
         }
         if let SecondChance::At(at) = self.second_chance
             && at <= now
@@ -95,7 +100,11 @@ impl Download {
     }
 
     fn rest_at(&self) -> Option<Mono> {
-        self.peers.iter().filter_map(|peer| peer.rest_until).min()
+        self.peers
+            .iter()
+            .flat_map(|peer| [peer.rest_until, peer.find_again_at])
+            .flatten()
+            .min()
     }
 
     /// Marks reads that are late, so that others are asked in their place.
@@ -135,6 +144,7 @@ impl Download {
             if self.peers[peer].reach == Reach::Lost {
                 self.peers[peer].reach = Reach::Open;
                 self.peers[peer].suspect = false;
+                self.peers[peer].find_tries = 0;
                 for holders in self.holders.values_mut() {
                     holders.remove(&peer);
                 }

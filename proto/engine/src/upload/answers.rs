@@ -59,8 +59,10 @@ impl Upload {
             }
             Verdict::Done(_) => return self.lose(now, share, PeerWhy::WrongAnswer),
             Verdict::Again(wait) => {
+                // All blocks of a window may come back busy: that is one refusal, not many.
+                let first = !writer.is_rewinding();
                 writer.refused(segment);
-                if writer.wait(now, wait) > BUSY_TRIES_MAX {
+                if first && writer.wait(now, wait) > BUSY_TRIES_MAX {
                     return self.lose(now, share, PeerWhy::StayedBusy);
                 }
             }
@@ -84,6 +86,8 @@ impl Upload {
             Verdict::Done(response) => response,
             Verdict::Again(wait) => {
                 writer.request_out = None;
+                // A busy peer has opened nothing.
+                writer.opened &= !matches!(purpose, Purpose::Open { .. });
                 if writer.wait(now, wait) > BUSY_TRIES_MAX {
                     self.lose(now, share, PeerWhy::StayedBusy);
                 }

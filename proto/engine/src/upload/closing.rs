@@ -3,8 +3,8 @@
 use truckee_grid::ids::SegmentIndex;
 use truckee_wire::message::FileFacts;
 
-use super::share::{Loss, Place};
-use super::{Effect, GRACE, Phase, Upload, UploadDone, UploadError};
+use super::share::{Loss, Place, Writer};
+use super::{Effect, GRACE, GRACE_MOVED, Grace, Phase, Upload, UploadDone, UploadError};
 use crate::time::Mono;
 use crate::transfer::PeerWhy;
 
@@ -58,7 +58,10 @@ impl Upload {
             .iter()
             .any(|share| matches!(share.place, Place::Writing(_) | Place::Held { .. }));
         if awaited {
-            self.grace_until.get_or_insert(now + GRACE);
+            self.grace.get_or_insert(Grace {
+                until: now + GRACE,
+                moved: false,
+            });
         } else {
             self.complete(now);
         }
@@ -74,6 +77,32 @@ impl Upload {
         self.file.is_some()
             && durable >= encoding.coding().k()
             && self.happiness(super::Share::durable_peer) >= encoding.happy()
+    }
+
+    /// The grace is over: shares that are late move to other peers if they still can, and are given up if not. Those
+    /// that have been moved, now or shortly before, get a little more.
+    pub(super) fn end_grace(&mut self, now: Mono, grace: Grace) {
+        if grace.moved {
+            return self.complete(now);
+        }
+        self.grace = Some(Grace {
+            until: now + GRACE_MOVED,
+            moved: true,
+        });
+        for share in 0..self.shares.len() {
+            let late = |writer: &Writer| writer.since + GRACE_MOVED <= now;
+            if self.shares[share].writing().is_some_and(late) {
+                self.lose_share(
+                    now,
+                    share,
+                    Loss {
+                        why: PeerWhy::TooSlow,
+                        peer_listens: true,
+                    },
+                );
+            }
+        }
+        self.after_answer(now);
     }
 
     /// Gives out the good verdict. Shares that are still on their way are given up.
@@ -119,7 +148,7 @@ impl Upload {
 
     fn end(&mut self, verdict: Effect) {
         self.phase = Phase::Ended;
-        self.grace_until = None;
+        self.grace = None;
         self.effects.push_back(verdict);
     }
 }

@@ -47,11 +47,11 @@ impl Upload {
         for share in 0..self.shares.len() {
             let unplaced = matches!(self.shares[share].place, Place::Nowhere);
             if unplaced && !second_choice.contains_key(&share) {
-                self.place(share, stage);
+                self.place(now, share, stage);
             }
         }
         for (share, holder) in second_choice {
-            self.place(share, stage);
+            self.place(now, share, stage);
             let crowded = |place: &Place, others: &[super::Share]| match place {
                 Place::Writing(writer) => {
                     others
@@ -72,8 +72,9 @@ impl Upload {
         if self.file.is_some() {
             self.confirm_held(now);
         }
-        self.mark_chosen(now);
         self.advance_all(now);
+        // If all shares were there and the file is sealed already, no answer will come to look again.
+        self.after_answer(now);
     }
 
     /// Keeps the shares that peers say they hold, one for each peer. Gives those that exist only at peers which are
@@ -128,7 +129,7 @@ impl Upload {
     }
 
     /// Finds a peer for a share: the best of those that have the fewest. False if there is none.
-    fn place(&mut self, share: usize, stage: Stage) -> bool {
+    fn place(&mut self, now: Mono, share: usize, stage: Stage) -> bool {
         let mut load = vec![0usize; self.peers.len()];
         for peer in self.shares.iter().filter_map(|share| share.live_peer()) {
             load[peer] += 1;
@@ -139,7 +140,7 @@ impl Upload {
             .filter(usable)
             .min_by_key(|peer| (load[*peer], *peer));
         self.shares[share].place = match best {
-            Some(peer) => Place::Writing(Writer::new(peer, stage)),
+            Some(peer) => Place::Writing(Writer::new(now, peer, stage)),
             None => Place::Lost,
         };
         best.is_some()
@@ -158,7 +159,7 @@ impl Upload {
             Some(true) => Stage::Putting,
             _ => Stage::Opening,
         };
-        if self.window.holds_first() && self.place(share, stage) {
+        if self.window.holds_first() && self.place(now, share, stage) {
             self.advance(now, share);
         }
     }

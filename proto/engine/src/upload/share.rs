@@ -92,6 +92,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) peer: usize,
+    pub(super) since: Mono,
     pub(super) stage: Stage,
     /// Whether the peer may have an open share to abort.
     pub(super) opened: bool,
@@ -115,9 +116,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(peer: usize, stage: Stage) -> Self {
+    pub(super) fn new(now: Mono, peer: usize, stage: Stage) -> Self {
         Self {
             peer,
+            since: now,
             stage,
             opened: false,
             next: 0,

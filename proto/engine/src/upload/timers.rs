@@ -5,7 +5,7 @@
 //! | overdue | a request's budget and a slack | it counts as timed out |
 //! | retry | the wait after a busy answer | the share goes on |
 //! | patience | the oldest message is [`PATIENCE`] old | its peer may lose its shares |
-//! | grace | [`super::GRACE`] after enough shares are durable | the upload completes |
+//! | grace | [`super::GRACE`] after enough shares are durable | late shares move once, then the upload completes |
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ impl Upload {
             self.calls.next_overdue(),
             retry,
             self.patience_at(),
-            self.grace_until,
+            self.grace.map(|grace| grace.until),
         ];
         timers.into_iter().fold(None, earlier)
     }
@@ -55,8 +55,8 @@ impl Upload {
         if !self.has_ended() && self.patience_at().is_some_and(|at| at <= now) {
             self.lose_patience(now);
         }
-        if !self.has_ended() && self.grace_until.is_some_and(|at| at <= now) {
-            self.complete(now);
+        if let Some(grace) = self.grace.filter(|grace| grace.until <= now) {
+            self.end_grace(now, grace);
         }
     }
 
