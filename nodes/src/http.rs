@@ -12,6 +12,7 @@ mod body;
 mod download;
 mod error;
 mod form;
+mod linger;
 mod observe;
 mod pages;
 mod path;

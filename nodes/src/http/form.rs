@@ -13,6 +13,7 @@ use super::Gateway;
 use super::args::Args;
 use super::body::Body;
 use super::error::{FormError, HttpError, wants_json};
+use super::linger::SharedPayload;
 use super::pages;
 use super::path;
 use super::port::{BodyError, UploadError};
@@ -29,15 +30,16 @@ pub(super) async fn post(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    match try_post(&request, payload, &gateway).await {
+    let payload = SharedPayload::new(payload);
+    match try_post(&request, payload.clone(), &gateway).await {
         Ok(response) => response,
-        Err(error) => error.respond(&request),
+        Err(error) => payload.linger(error.respond(&request)),
     }
 }
 
 async fn try_post(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: SharedPayload,
     gateway: &Gateway,
 ) -> Result<HttpResponse, HttpError> {
     let mut args = Args::parse(request.query_string())?;
@@ -63,7 +65,7 @@ async fn try_post(
 
 async fn read_form(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: SharedPayload,
     gateway: &Gateway,
     args: &mut Args,
 ) -> Result<(Stored, String), HttpError> {

@@ -13,6 +13,7 @@ use super::Gateway;
 use super::args::Args;
 use super::body::Body;
 use super::error::{HttpError, wants_json};
+use super::linger::SharedPayload;
 use super::port::{KeyChoice, UploadOutcome, UploadSpec};
 use super::segments::{Begun, begin};
 use super::spool::spool;
@@ -34,15 +35,16 @@ pub(super) async fn put(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    match try_put(&request, payload, &gateway).await {
+    let payload = SharedPayload::new(payload);
+    match try_put(&request, payload.clone(), &gateway).await {
         Ok(response) => response,
-        Err(error) => error.respond(&request),
+        Err(error) => payload.linger(error.respond(&request)),
     }
 }
 
 async fn try_put(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: SharedPayload,
     gateway: &Gateway,
 ) -> Result<HttpResponse, HttpError> {
     let args = Args::parse(request.query_string())?;

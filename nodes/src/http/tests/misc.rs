@@ -138,3 +138,20 @@ async fn a_stopped_server_accepts_nobody() {
     rig.server.stop(true).await.unwrap();
     assert!(tokio::net::TcpStream::connect(rig.address).await.is_err());
 }
+
+#[actix_web::test]
+async fn a_stop_does_not_wait_for_idle_connections() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let rig = Rig::start();
+    let mut idle = tokio::net::TcpStream::connect(rig.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    idle.read_exact(&mut [0; 12]).await.unwrap();
+    // The connection would be kept for 30 s and the drain time is 20 s: whichever is waited for, this is less.
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(15), rig.server.stop(true)).await;
+    stopped
+        .expect("nobody waits for a connection without a request")
+        .unwrap();
+    idle.read_to_end(&mut Vec::new()).await.unwrap();
+}

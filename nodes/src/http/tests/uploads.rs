@@ -221,6 +221,23 @@ async fn what_the_mesh_says() {
 }
 
 #[actix_web::test]
+async fn the_reason_reaches_a_client_that_sends_everything_first() {
+    let rig = Rig::start();
+    rig.fake.set(Mood::NotHappy);
+    // Longer than all socket buffers between the two, so that the client is still sending when it is refused.
+    let file = noise(48 << 20, 10);
+    let rig_of_more = Rig::with(Limits::default());
+    rig_of_more.fake.set(Mood::NotHappy);
+    let answer = rig_of_more.ask("PUT", "/uri", &[], &file).await;
+    assert_eq!(answer.status, 507);
+    let form = form(&[], Some(&file), &[]);
+    let answer = rig_of_more.ask("POST", "/uri", &[FORM], &form).await;
+    assert_eq!(answer.status, 507);
+    let answer = rig.ask("PUT", "/uri", &[], &file).await;
+    assert_eq!(answer.status, 413, "{}", answer.text());
+}
+
+#[actix_web::test]
 async fn more_uploads_than_there_is_room_for() {
     let rig = Rig::with(Limits {
         uploads: 1,
