@@ -1,5 +1,290 @@
 //! The share store of a node: its disk, the threads that wait for the disk, and the actor.
+//!
+//! The actor holds the machine of `truckee_engine::store` and the responders of requests under way. A request goes into
+//! the machine, disk work goes to the pool, its outcome comes back as a message, and answers leave through the
+//! responders. It never waits for a disk. It is stopped by its supervisor: it then takes no new shares and ends when the
+//! disk has done what it was given. If it panics, the node is to end, and a fresh process looks at the disk anew.
+//!
+//! Not promised: that an answer reaches the asker; the share is durable all the same.
 
 pub mod disk;
 pub mod file_disk;
 pub mod pool;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::prelude::*;
+use metrics::{counter, gauge, histogram};
+use tokio::sync::oneshot;
+use truckee_engine::restart::{Class, Policy};
+use truckee_engine::store::{
+    Asked, DiskFault, DiskReply, DiskToken, Effect, ShareId, StartSpace, Store, StoreConfig, StoreReport, Ticket,
+};
+use truckee_engine::time::Mono;
+use truckee_wire::message::{Failure, FailureCode, RequestKind};
+
+pub use self::disk::Disk;
+pub use self::file_disk::{DiskError, FileDisk};
+pub use self::pool::{DiskPool, PoolConfig};
+use crate::answers_ping;
+use crate::clock::ClockHandle;
+use crate::gate::{Yielder, tell};
+use crate::inbound::{Inbound, LinkEvent, Responder, Served};
+use crate::metrics as names;
+use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
+use crate::transfers::timer::Timer;
+
+/// How long a stopping supervisor waits for the disk: a full queue of blocks takes a slow disk a few seconds.
+pub const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+/// The outcome of a disk operation.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct DiskReplied {
+    token: DiskToken,
+    reply: DiskReply,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Verify(ShareId, oneshot::Sender<Result<u64, DiskFault>>);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Report(oneshot::Sender<StoreReport>);
+
+/// A request under way.
+struct Waiting {
+    responder: Responder,
+    kind: RequestKind,
+    since: Mono,
+}
+
+/// See the module.
+pub struct ShareStore {
+    machine: Store,
+    pool: DiskPool,
+    clock: ClockHandle,
+    guard: ExitGuard,
+    waiting: BTreeMap<Ticket, Waiting>,
+    verifying: BTreeMap<Ticket, oneshot::Sender<Result<u64, DiskFault>>>,
+    next_ticket: u64,
+    timer: Timer,
+    told: Option<StoreReport>,
+    stopping: bool,
+    yielder: Yielder,
+}
+
+impl ShareStore {
+    /// How a supervisor starts it. There is no second life: what the first one knew of unfinished files is lost, and
+    /// only opening the disk again clears them.
+    pub fn child(
+        config: StoreConfig,
+        pool: DiskPool,
+        start: StartSpace,
+        clock: ClockHandle,
+        slot: &Slot<ShareStore>,
+    ) -> ChildSpec {
+        let how = (Class::Permanent, Policy::NEVER);
+        ChildSpec::new(ChildId::only("store"), how, STOP_WITHIN, slot, move |guard| ShareStore {
+            machine: Store::new(config.clone(), start, clock.now()),
+            pool: pool.clone(),
+            clock: clock.clone(),
+            guard,
+            waiting: BTreeMap::new(),
+            verifying: BTreeMap::new(),
+            next_ticket: 1,
+            timer: Timer::default(),
+            told: None,
+            stopping: false,
+            yielder: Yielder::default(),
+        })
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// Carries out what the machine wants, tells the metrics, and sets the timer.
+    fn go_on(&mut self, context: &mut Context<ShareStore>) {
+        while let Some(effect) = self.machine.poll_effect() {
+            match effect {
+                Effect::Answer { ticket, result } => self.answer(ticket, result),
+                Effect::Verified { ticket, result } => {
+                    // Who asked may have stopped waiting.
+                    self.verifying.remove(&ticket).map(|asker| asker.send(result).ok());
+                }
+                Effect::Disk { token, op } => {
+                    let address = context.address();
+                    let done = move |reply| {
+                        if tell(&address, DiskReplied { token, reply }).is_err() {
+                            tracing::debug!("disk work ended after the share store");
+                        }
+                    };
+                    self.pool.submit(op, Box::new(done));
+                }
+            }
+        }
+        self.tell_metrics();
+        if self.stopping && self.machine.is_idle() {
+            context.stop();
+            return;
+        }
+        let deadline = self.machine.next_deadline();
+        self.timer.arm(context, self.clock.as_ref(), deadline, |store, context| {
+            store.timer.fired();
+            store.machine.handle_timeout(store.clock.now());
+            store.go_on(context);
+        });
+    }
+
+    fn answer(&mut self, ticket: Ticket, result: Served) {
+        let Some(waiting) = self.waiting.remove(&ticket) else { return };
+        let outcome = result.as_ref().map_or_else(|failure| failure.code.name(), |_| "ok");
+        let request = waiting.kind.name();
+        counter!(names::STORE_REQUESTS, "request" => request, "outcome" => outcome).increment(1);
+        let took = self.clock.now().saturating_sub(waiting.since);
+        histogram!(names::STORE_REQUEST_SECONDS, "request" => request).record(took.as_secs_f64());
+        waiting.responder.respond(result);
+    }
+
+    fn tell_metrics(&mut self) {
+        let report = self.machine.report();
+        if self.told == Some(report) {
+            return;
+        }
+        self.told = Some(report);
+        gauge!(names::STORE_SHARES).set(report.share_count as f64);
+        gauge!(names::STORE_USED_BYTES).set(report.used_bytes as f64);
+        gauge!(names::STORE_AVAILABLE_BYTES).set(report.available_bytes as f64);
+        gauge!(names::STORE_OPEN_SHARES).set(report.open_shares as f64);
+        counter!(names::STORE_WRITTEN_BYTES).absolute(report.written_bytes);
+        counter!(names::STORE_READ_BYTES).absolute(report.read_bytes);
+        counter!(names::STORE_CORRUPT).absolute(report.corrupt_shares);
+        counter!(names::STORE_SCRUBBED_BYTES).absolute(report.verified_bytes);
+        let aborted = report.aborted;
+        for (cause, count) in [
+            ("asked", aborted.asked),
+            ("link_lost", aborted.link_lost),
+            ("idle", aborted.idle),
+            ("failed", aborted.failed),
+        ] {
+            counter!(names::STORE_ABORTED, "cause" => cause).absolute(count);
+        }
+    }
+}
+
+impl Actor for ShareStore {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        tracing::debug!(generation = self.guard.generation(), "share store runs");
+        self.go_on(context);
+    }
+}
+
+impl Handler<Inbound> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, inbound: Inbound, context: &mut Self::Context) {
+        if inbound.cancelled.is_set() {
+            let failure = Failure::new(FailureCode::Cancelled, "the asker took the request back");
+            inbound.responder.respond(Err(failure));
+            return;
+        }
+        let (now, ticket) = (self.clock.now(), self.ticket());
+        let kind = inbound.request.kind();
+        self.waiting.insert(ticket, Waiting { responder: inbound.responder, kind, since: now });
+        let asked = Asked { ticket, link: inbound.asker.link.0, deadline: inbound.deadline };
+        self.machine.handle_request(now, self.clock.unix(), asked, inbound.request);
+        self.go_on(context);
+        self.yielder.after_message(context);
+    }
+}
+
+impl Handler<DiskReplied> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, message: DiskReplied, context: &mut Self::Context) {
+        self.machine.handle_disk(self.clock.now(), message.token, message.reply);
+        self.go_on(context);
+        self.yielder.after_message(context);
+    }
+}
+
+impl Handler<LinkEvent> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, event: LinkEvent, context: &mut Self::Context) {
+        if !event.up {
+            self.machine.handle_link_lost(event.link.0);
+            self.go_on(context);
+        }
+    }
+}
+
+impl Handler<Verify> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, Verify(share, asker): Verify, context: &mut Self::Context) {
+        let ticket = self.ticket();
+        self.verifying.insert(ticket, asker);
+        self.machine.verify(ticket, share);
+        self.go_on(context);
+    }
+}
+
+impl Handler<Report> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, Report(asker): Report, _: &mut Self::Context) {
+        // Who asked may have stopped waiting.
+        asker.send(self.machine.report()).ok();
+    }
+}
+
+impl Handler<Stop> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        self.stopping = true;
+        self.machine.stop();
+        self.go_on(context);
+    }
+}
+
+answers_ping!(ShareStore);
+
+/// The share store as the rest of the node sees it, besides its requests.
+#[derive(Clone, Debug)]
+pub struct ShareStoreHandle(Slot<ShareStore>);
+
+impl ShareStoreHandle {
+    /// A handle of the store in `slot`.
+    pub fn new(slot: &Slot<ShareStore>) -> ShareStoreHandle {
+        ShareStoreHandle(slot.clone())
+    }
+
+    /// Has a share read back and every hash of it checked; what is wrong is put aside. Gives the bytes read.
+    ///
+    /// # Errors
+    /// What is wrong; [`DiskFault::Failed`] also if the store has ended.
+    pub async fn verify(&self, share: ShareId) -> Result<u64, DiskFault> {
+        let (asker, answer) = oneshot::channel();
+        self.0.tell(Verify(share, asker)).map_err(|_| DiskFault::Failed)?;
+        answer.await.unwrap_or(Err(DiskFault::Failed))
+    }
+
+    /// A look at the store; `None` if it has ended.
+    pub async fn report(&self) -> Option<StoreReport> {
+        let (asker, answer) = oneshot::channel();
+        self.0.tell(Report(asker)).ok()?;
+        answer.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;
