@@ -10,6 +10,8 @@
 pub mod disk;
 pub mod file_disk;
 pub mod pool;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +21,8 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::store::{
-    Asked, DiskFault, DiskReply, DiskToken, Effect, ShareId, StartSpace, Store, StoreConfig, StoreReport, Ticket,
+    Asked, DiskFault, DiskReply, DiskToken, Effect, ShareId, StartSpace, Store, StoreConfig, StoreReport,
+    Ticket,
 };
 use truckee_engine::time::Mono;
 use truckee_wire::message::{Failure, FailureCode, RequestKind};
@@ -87,18 +90,20 @@ impl ShareStore {
         slot: &Slot<ShareStore>,
     ) -> ChildSpec {
         let how = (Class::Permanent, Policy::NEVER);
-        ChildSpec::new(ChildId::only("store"), how, STOP_WITHIN, slot, move |guard| ShareStore {
-            machine: Store::new(config.clone(), start, clock.now()),
-            pool: pool.clone(),
-            clock: clock.clone(),
-            guard,
-            waiting: BTreeMap::new(),
-            verifying: BTreeMap::new(),
-            next_ticket: 1,
-            timer: Timer::default(),
-            told: None,
-            stopping: false,
-            yielder: Yielder::default(),
+        ChildSpec::new(ChildId::only("store"), how, STOP_WITHIN, slot, move |guard| {
+            ShareStore {
+                machine: Store::new(config.clone(), start, clock.now()),
+                pool: pool.clone(),
+                clock: clock.clone(),
+                guard,
+                waiting: BTreeMap::new(),
+                verifying: BTreeMap::new(),
+                next_ticket: 1,
+                timer: Timer::default(),
+                told: None,
+                stopping: false,
+                yielder: Yielder::default(),
+            }
         })
     }
 
@@ -115,7 +120,9 @@ impl ShareStore {
                 Effect::Answer { ticket, result } => self.answer(ticket, result),
                 Effect::Verified { ticket, result } => {
                     // Who asked may have stopped waiting.
-                    self.verifying.remove(&ticket).map(|asker| asker.send(result).ok());
+                    self.verifying
+                        .remove(&ticket)
+                        .map(|asker| asker.send(result).ok());
                 }
                 Effect::Disk { token, op } => {
                     let address = context.address();
@@ -134,16 +141,21 @@ impl ShareStore {
             return;
         }
         let deadline = self.machine.next_deadline();
-        self.timer.arm(context, self.clock.as_ref(), deadline, |store, context| {
-            store.timer.fired();
-            store.machine.handle_timeout(store.clock.now());
-            store.go_on(context);
-        });
+        self.timer
+            .arm(context, self.clock.as_ref(), deadline, |store, context| {
+                store.timer.fired();
+                store.machine.handle_timeout(store.clock.now());
+                store.go_on(context);
+            });
     }
 
     fn answer(&mut self, ticket: Ticket, result: Served) {
-        let Some(waiting) = self.waiting.remove(&ticket) else { return };
-        let outcome = result.as_ref().map_or_else(|failure| failure.code.name(), |_| "ok");
+        let Some(waiting) = self.waiting.remove(&ticket) else {
+            return;
+        };
+        let outcome = result
+            .as_ref()
+            .map_or_else(|failure| failure.code.name(), |_| "ok");
         let request = waiting.kind.name();
         counter!(names::STORE_REQUESTS, "request" => request, "outcome" => outcome).increment(1);
         let took = self.clock.now().saturating_sub(waiting.since);
@@ -197,9 +209,21 @@ impl Handler<Inbound> for ShareStore {
         }
         let (now, ticket) = (self.clock.now(), self.ticket());
         let kind = inbound.request.kind();
-        self.waiting.insert(ticket, Waiting { responder: inbound.responder, kind, since: now });
-        let asked = Asked { ticket, link: inbound.asker.link.0, deadline: inbound.deadline };
-        self.machine.handle_request(now, self.clock.unix(), asked, inbound.request);
+        self.waiting.insert(
+            ticket,
+            Waiting {
+                responder: inbound.responder,
+                kind,
+                since: now,
+            },
+        );
+        let asked = Asked {
+            ticket,
+            link: inbound.asker.link.0,
+            deadline: inbound.deadline,
+        };
+        self.machine
+            .handle_request(now, self.clock.unix(), asked, inbound.request);
         self.go_on(context);
         self.yielder.after_message(context);
     }
@@ -209,7 +233,8 @@ impl Handler<DiskReplied> for ShareStore {
     type Result = ();
 
     fn handle(&mut self, message: DiskReplied, context: &mut Self::Context) {
-        self.machine.handle_disk(self.clock.now(), message.token, message.reply);
+        self.machine
+            .handle_disk(self.clock.now(), message.token, message.reply);
         self.go_on(context);
         self.yielder.after_message(context);
     }

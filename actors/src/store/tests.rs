@@ -9,8 +9,7 @@ use truckee_wire::message::{
     CloseShare, FailureCode, FindShares, Lane, OpenShare, ReadBlock, Request, Response, Roles, WriteBlock,
 };
 
-use super::super::testing::{Sample, sample};
-use super::super::{Disk, FileDisk, PoolConfig};
+use super::testing::{Sample, sample};
 use super::*;
 use crate::clock::SystemClock;
 use crate::inbound::{Asker, CancelFlag, InboundHandler, LinkId, LinkListener};
@@ -39,13 +38,22 @@ async fn rig(quota_bytes: u64) -> Rig {
     let root = Supervisor::new(ClockHandle::clone(&clock), (), Health::new()).start();
     tell(&root, StartChild(spec)).expect("just started");
     root.send(Settled).await.expect("alive");
-    Rig { dir, slot, root, clock }
+    Rig {
+        dir,
+        slot,
+        root,
+        clock,
+    }
 }
 
 impl Rig {
     async fn ask(&self, link: u64, request: Request) -> Served {
         let (sender, answer) = oneshot::channel();
-        let asker = Asker { node_id: NodeId([1; 32]), link: LinkId(link), roles: Roles::NONE };
+        let asker = Asker {
+            node_id: NodeId([1; 32]),
+            link: LinkId(link),
+            roles: Roles::NONE,
+        };
         self.slot.handle(Inbound {
             asker,
             request,
@@ -98,7 +106,10 @@ impl Rig {
     }
 
     async fn shares(&self, sample: &Sample) -> Vec<ShareNumber> {
-        let find = FindShares { si: sample.share.si, inline_bytes_max: 0 };
+        let find = FindShares {
+            si: sample.share.si,
+            inline_bytes_max: 0,
+        };
         match self.ask(9, Request::FindShares(find)).await {
             Ok(Response::FoundShares(found)) => found.shares,
             other => panic!("{other:?}"),
@@ -106,7 +117,9 @@ impl Rig {
     }
 
     fn incoming(&self) -> usize {
-        std::fs::read_dir(self.dir.path().join("incoming")).expect("there").count()
+        std::fs::read_dir(self.dir.path().join("incoming"))
+            .expect("there")
+            .count()
     }
 }
 
@@ -121,9 +134,11 @@ async fn a_share_that_was_acknowledged_is_there() {
         share: sample.share.share,
         segment: truckee_grid::ids::SegmentIndex(1),
     };
-    let Ok(Response::BlockRead(read)) = rig.ask(2, Request::ReadBlock(read)).await else { panic!("read") };
+    let Ok(Response::BlockRead(read)) = rig.ask(2, Request::ReadBlock(read)).await else {
+        panic!("read")
+    };
     assert_eq!(read.block, sample.blocks[1]);
-    let handle = ShareStoreHandle::new(rig.slot.clone());
+    let handle = ShareStoreHandle::new(&rig.slot);
     assert!(handle.verify(sample.share).await.expect("sound") > 1000);
     assert_eq!(handle.report().await.expect("alive").share_count, 1);
 }
@@ -135,9 +150,16 @@ async fn an_unfinished_share_goes_with_its_link() {
     rig.open(1, &sample).await.expect("opened");
     rig.block(1, &sample, 0).await.expect("written");
     assert_eq!(rig.incoming(), 1);
-    let gone = |link| LinkEvent { peer: NodeId([1; 32]), link: LinkId(link), up: false };
+    let gone = |link| LinkEvent {
+        peer: NodeId([1; 32]),
+        link: LinkId(link),
+        up: false,
+    };
     rig.slot.link_event(gone(2));
-    assert!(rig.block(1, &sample, 1).await.is_ok(), "another link is none of its business");
+    assert!(
+        rig.block(1, &sample, 1).await.is_ok(),
+        "another link is none of its business"
+    );
     rig.slot.link_event(gone(1));
     assert!(rig.block(1, &sample, 2).await.is_err());
     // Stopping waits for the disk.
@@ -163,5 +185,11 @@ async fn stopping_refuses_new_shares_and_answers_all() {
     rig.slot.tell(Stop).expect("alive");
     // Either the store refuses it, or it has ended and the dropped responder answers: never silence, never a share.
     let served = rig.open(1, &sample).await.expect_err("refused");
-    assert!(matches!(served.code, FailureCode::Busy | FailureCode::Full | FailureCode::Internal), "{served:?}");
+    assert!(
+        matches!(
+            served.code,
+            FailureCode::Busy | FailureCode::Full | FailureCode::Internal
+        ),
+        "{served:?}"
+    );
 }
