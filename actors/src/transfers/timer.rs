@@ -7,13 +7,13 @@ use crate::clock::Clock;
 
 /// See the module. A deadline that moves away leaves the timer as it is: it fires, finds nothing due and is set again.
 #[derive(Debug, Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     armed: Option<(Mono, SpawnHandle)>,
 }
 
 impl Timer {
     /// Sees to it that `fire` runs at `deadline` or before.
-    pub(super) fn arm<A>(
+    pub(crate) fn arm<A>(
         &mut self,
         context: &mut Context<A>,
         clock: &dyn Clock,
@@ -35,7 +35,7 @@ impl Timer {
     }
 
     /// The timer has fired.
-    pub(super) fn fired(&mut self) {
+    pub(crate) fn fired(&mut self) {
         self.armed = None;
     }
 }

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
+pub use ed25519_dalek::SigningKey;
 use rand::RngExt;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{AnnouncementBody, Failure, Request, Response, Role, Roles, RosterFile};
