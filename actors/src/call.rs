@@ -42,7 +42,10 @@ pub struct Reply {
 impl Reply {
     /// A reply that runs `take` on whatever thread has the answer. It should only pass the answer on.
     pub fn new(take: impl FnOnce(CallResult) + Send + 'static) -> Self {
-        Self { take: Some(Box::new(take)), answered: Arc::default() }
+        Self {
+            take: Some(Box::new(take)),
+            answered: Arc::default(),
+        }
     }
 
     /// A reply that an async caller can wait for.
@@ -112,17 +115,26 @@ pub struct CallGuard {
 impl CallGuard {
     /// A guard of the call that `reply` belongs to; `cancel` takes it back.
     pub fn new(reply: &Reply, cancel: impl FnOnce() + Send + 'static) -> Self {
-        Self { answered: reply.answered(), cancel: Some(Box::new(cancel)) }
+        Self {
+            answered: reply.answered(),
+            cancel: Some(Box::new(cancel)),
+        }
     }
 
     /// A guard of the call whose [`Reply::answered`] this is.
     pub fn with_flag(answered: Arc<AtomicBool>, cancel: impl FnOnce() + Send + 'static) -> Self {
-        Self { answered, cancel: Some(Box::new(cancel)) }
+        Self {
+            answered,
+            cancel: Some(Box::new(cancel)),
+        }
     }
 
     /// A guard of a call that was answered at once.
     pub fn done() -> Self {
-        Self { answered: Arc::new(AtomicBool::new(true)), cancel: None }
+        Self {
+            answered: Arc::new(AtomicBool::new(true)),
+            cancel: None,
+        }
     }
 
     /// Lets the call run to its end without the guard.
@@ -146,7 +158,11 @@ impl Drop for CallGuard {
 
 impl std::fmt::Debug for CallGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CallGuard(answered: {})", self.answered.load(Ordering::Relaxed))
+        write!(
+            f,
+            "CallGuard(answered: {})",
+            self.answered.load(Ordering::Relaxed)
+        )
     }
 }
 
@@ -167,8 +183,13 @@ pub enum LinkState {
 
 impl LinkState {
     /// All states.
-    pub const ALL: [LinkState; 5] =
-        [LinkState::Idle, LinkState::Dialing, LinkState::Backoff, LinkState::Up, LinkState::Draining];
+    pub const ALL: [LinkState; 5] = [
+        LinkState::Idle,
+        LinkState::Dialing,
+        LinkState::Backoff,
+        LinkState::Up,
+        LinkState::Draining,
+    ];
 
     /// Name in metrics and on pages.
     pub const fn name(self) -> &'static str {

@@ -8,11 +8,15 @@ pub mod gate;
 pub mod inbound;
 pub mod link;
 mod listener;
+pub mod membership;
 pub mod mesh;
 pub mod metrics;
 pub mod net;
 pub mod node;
 mod peer;
+pub mod store;
 pub mod supervise;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod transfers;

@@ -156,12 +156,19 @@ impl LinkPort {
         let (batches, queue) = mpsc::channel(BATCHES_MAX);
         let reader = tokio::task::spawn_local(read(line, read_half, owner.clone())).abort_handle();
         let writer = tokio::task::spawn_local(write(line, write_half, queue, owner.clone())).abort_handle();
-        Self { batches: Some(batches), reader, writer, finishing: false }
+        Self {
+            batches: Some(batches),
+            reader,
+            writer,
+            finishing: false,
+        }
     }
 
     /// Whether the writer takes another batch now.
     pub fn has_room(&self) -> bool {
-        self.batches.as_ref().is_some_and(|batches| batches.capacity() > 0)
+        self.batches
+            .as_ref()
+            .is_some_and(|batches| batches.capacity() > 0)
     }
 
     /// Hands a batch to the writer. Check [`LinkPort::has_room`] first: without room the batch is lost, and so must
@@ -205,16 +212,34 @@ struct EndReport {
 
 impl Drop for EndReport {
     fn drop(&mut self) {
-        let cause = if std::thread::panicking() { LinkEnd::Panicked } else { self.cause };
+        let cause = if std::thread::panicking() {
+            LinkEnd::Panicked
+        } else {
+            self.cause
+        };
         let Some(owner) = self.to.upgrade() else { return };
         // An owner that has ended knows.
-        let _gone = tell_recipient(&owner, LinkEnded { line: self.line, cause });
+        let _gone = tell_recipient(
+            &owner,
+            LinkEnded {
+                line: self.line,
+                cause,
+            },
+        );
     }
 }
 
 async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner) {
-    let mut report = EndReport { line, cause: LinkEnd::Finished, to: owner.ended };
-    let mut reader = Reader { half, decoder: Decoder::new(), frame_since: None };
+    let mut report = EndReport {
+        line,
+        cause: LinkEnd::Finished,
+        to: owner.ended,
+    };
+    let mut reader = Reader {
+        half,
+        decoder: Decoder::new(),
+        frame_since: None,
+    };
     let received = counter!(names::LINK_RECEIVED_BYTES);
     loop {
         let (count, frames) = match reader.fill().await {
@@ -226,7 +251,9 @@ async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner) {
         };
         received.increment(count);
         let (more, go_on) = oneshot::channel();
-        let Some(peer) = owner.frames.upgrade() else { return };
+        let Some(peer) = owner.frames.upgrade() else {
+            return;
+        };
         if tell_recipient(&peer, LinkFrames { line, frames, more }).is_err() {
             return;
         }
@@ -270,9 +297,9 @@ impl Reader {
     async fn read_some(&mut self) -> Result<usize, LinkEnd> {
         let reading = self.half.read_buf(self.decoder.read_buffer());
         let read = match self.frame_since {
-            Some(since) => {
-                timeout_at(since + FRAME_WITHIN, reading).await.map_err(|_| LinkEnd::SlowFrame)?
-            }
+            Some(since) => timeout_at(since + FRAME_WITHIN, reading)
+                .await
+                .map_err(|_| LinkEnd::SlowFrame)?,
             None => reading.await,
         };
         match read {
@@ -303,7 +330,11 @@ async fn write(
     mut queue: mpsc::Receiver<Vec<FrameOut>>,
     owner: LinkOwner,
 ) {
-    let mut report = EndReport { line, cause: LinkEnd::Finished, to: owner.ended };
+    let mut report = EndReport {
+        line,
+        cause: LinkEnd::Finished,
+        to: owner.ended,
+    };
     let sent = counter!(names::LINK_SENT_BYTES);
     let mut chunks = VecDeque::new();
     while let Some(batch) = queue.recv().await {
@@ -316,7 +347,9 @@ async fn write(
                 return;
             }
         }
-        let Some(peer) = owner.written.upgrade() else { continue };
+        let Some(peer) = owner.written.upgrade() else {
+            continue;
+        };
         if tell_recipient(&peer, BatchWritten { line }).is_err() {
             return;
         }

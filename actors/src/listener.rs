@@ -39,7 +39,12 @@ pub(crate) struct Listener {
 impl Listener {
     /// `socket` is bound already, so that a port in use is an error at start and not a restart loop.
     pub(crate) fn new(world: Arc<World>, socket: Arc<std::net::TcpListener>, guard: ExitGuard) -> Self {
-        Self { world, socket, task: None, guard }
+        Self {
+            world,
+            socket,
+            task: None,
+            guard,
+        }
     }
 
     fn open(&self) -> io::Result<TcpListener> {
@@ -58,9 +63,16 @@ struct LoopReport(actix::WeakAddr<Listener>);
 
 impl Drop for LoopReport {
     fn drop(&mut self) {
-        let reason = if std::thread::panicking() { ExitReason::Panicked } else { ExitReason::Stopped };
+        let reason = if std::thread::panicking() {
+            ExitReason::Panicked
+        } else {
+            ExitReason::Stopped
+        };
         // An actor that has ended has aborted the loop itself.
-        let _gone = self.0.upgrade().map(|listener| tell(&listener, LoopEnded(reason)));
+        let _gone = self
+            .0
+            .upgrade()
+            .map(|listener| tell(&listener, LoopEnded(reason)));
     }
 }
 
@@ -136,7 +148,10 @@ async fn accept_loop(world: Arc<World>, socket: TcpListener, report: LoopReport)
             match outcome {
                 Ok(socket) => {
                     // Without a mesh the socket closes, and the peer tries again.
-                    let _gone = world.table.mesh.tell(Accepted { socket: Box::new(socket), permit });
+                    let _gone = world.table.mesh.tell(Accepted {
+                        socket: Box::new(socket),
+                        permit,
+                    });
                 }
                 Err(error) => tracing::debug!(%remote, %error, "a connection was not taken"),
             }

@@ -30,7 +30,8 @@ use crate::gate::{CountPermit, tell};
 use crate::net::Socket;
 use crate::peer::{Attach, Peer, PeerCall, Recheck};
 use crate::supervise::{
-    ChildId, ChildSpec, Ended, Escalated, ExitGuard, Health, Settled, StartChild, Stop, Supervisor, stop_all,
+    ChildId, ChildSpec, Ended, Escalated, ExitGuard, Health, KillAll, Settled, StartChild, Stop, StopOrder,
+    Supervisor, stop_all,
 };
 
 /// How long a peer whose actor ended too often gets no new one.
@@ -73,8 +74,15 @@ pub(crate) struct Mesh {
 impl Mesh {
     pub(crate) fn new(world: Arc<World>, guard: ExitGuard) -> Self {
         let clock = Arc::clone(&world.clock);
-        let peers = Supervisor::new(clock, world.table.mesh.clone(), Health::new()).start();
-        Self { world, peers, quarantined: BTreeMap::new(), _guard: guard }
+        let peers = Supervisor::new(clock, world.table.mesh.clone(), Health::new())
+            .stopping(StopOrder::AllAtOnce)
+            .start();
+        Self {
+            world,
+            peers,
+            quarantined: BTreeMap::new(),
+            _guard: guard,
+        }
     }
 
     /// The peer's place in the table; its actor is started if it is new.
@@ -139,6 +147,13 @@ impl Mesh {
     }
 }
 
+impl Drop for Mesh {
+    /// After an orderly stop nothing is left to kill; after a panic the next mesh starts from nothing.
+    fn drop(&mut self) {
+        let _gone = tell(&self.peers, KillAll);
+    }
+}
+
 impl Actor for Mesh {
     type Context = Context<Self>;
 
@@ -168,12 +183,16 @@ impl Handler<CallPeer> for Mesh {
 
     fn handle(&mut self, CallPeer { peer, outgoing }: CallPeer, context: &mut Self::Context) {
         if self.world.table.member(peer).is_none() {
-            outgoing.reply.answer(Err(CallError::Down { retry_in: UNKNOWN_PEER_RETRY }));
+            outgoing.reply.answer(Err(CallError::Down {
+                retry_in: UNKNOWN_PEER_RETRY,
+            }));
             return;
         }
         match self.enter(peer) {
             Some(entry) => self.pass_on(&entry, outgoing, context),
-            None => outgoing.reply.answer(Err(CallError::Down { retry_in: QUARANTINE })),
+            None => outgoing
+                .reply
+                .answer(Err(CallError::Down { retry_in: QUARANTINE })),
         }
     }
 }
@@ -215,8 +234,14 @@ impl Handler<Escalated> for Mesh {
     type Result = ();
 
     fn handle(&mut self, escalated: Escalated, _: &mut Self::Context) {
-        let Some(peer) = peer_of(&escalated.child) else { return };
-        tracing::error!(?peer, exits = escalated.exits, "the actor of a peer ends again and again, quarantined");
+        let Some(peer) = peer_of(&escalated.child) else {
+            return;
+        };
+        tracing::error!(
+            ?peer,
+            exits = escalated.exits,
+            "the actor of a peer ends again and again, quarantined"
+        );
         self.world.table.leave(peer);
         self.quarantined.insert(peer, self.world.clock.now() + QUARANTINE);
     }
@@ -231,5 +256,20 @@ impl Handler<Stop> for Mesh {
             actix::fut::wrap_future::<_, Self>(async move { stop_all(&peers).await })
                 .map(|_overdue, _, context| context.stop()),
         );
+    }
+}
+
+/// Lets a test see what a panic of the mesh leads to.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct PanicNow;
+
+#[cfg(test)]
+impl Handler<PanicNow> for Mesh {
+    type Result = ();
+
+    fn handle(&mut self, _: PanicNow, _: &mut Self::Context) {
+        panic!("on purpose");
     }
 }

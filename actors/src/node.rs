@@ -25,7 +25,9 @@ use crate::gate::{Gone, tell};
 use crate::inbound::{Admission, LinkListener, Router};
 use crate::listener::Listener;
 use crate::mesh::{Mesh, MeshLimits, OwnNode, Table, TableCalls, World};
-use crate::supervise::{ChildId, ChildSpec, Ended, Escalated, Health, Parent, StartChild, Supervisor, stop_all};
+use crate::supervise::{
+    ChildId, ChildSpec, Ended, Escalated, Health, Parent, Settled, StartChild, Supervisor, stop_all,
+};
 use crate::tls::TlsIdentity;
 
 /// Time for links to say goodbye, over the bound that each peer has.
@@ -46,12 +48,19 @@ pub struct MeshAccess {
 impl MeshAccess {
     /// The access of the node `own_id` to the members that `directory` will name.
     pub fn new(own_id: NodeId, directory: DirectoryWatch) -> Self {
-        Self { table: Arc::new(Table::new(own_id, directory)) }
+        Self {
+            table: Arc::new(Table::new(own_id, directory)),
+        }
     }
 
     /// What callers hold. Calls made before the node started fail with a lost link.
     pub fn handle(&self) -> MeshHandle {
         MeshHandle::new(TableCalls(Arc::clone(&self.table)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
     }
 }
 
@@ -151,8 +160,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts all actors on this thread, which must run a `LocalSet` (actix's arbiters and systems do).
-    pub fn start(parts: NodeParts) -> Result<Self, Gone> {
+    /// Starts all actors on this thread, which must run a `LocalSet` (actix's arbiters and systems do). When this
+    /// returns, all of them take messages.
+    pub async fn start(parts: NodeParts) -> Result<Self, Gone> {
         let health = Health::new();
         let (failed, failure) = watch::channel(None);
         let root = Supervisor::new(Arc::clone(&parts.clock), Root(failed), health.clone()).start();
@@ -160,7 +170,13 @@ impl Node {
         for spec in children(parts) {
             tell(&root, StartChild(spec))?;
         }
-        Ok(Self { root, mesh, health, failure })
+        root.send(Settled).await.map_err(|_| Gone)?;
+        Ok(Self {
+            root,
+            mesh,
+            health,
+            failure,
+        })
     }
 
     /// The mesh, for callers.
@@ -177,7 +193,11 @@ impl Node {
     pub async fn failed(&self) -> NodeFailure {
         let mut failure = self.failure.clone();
         // The root ends only after a stop was asked for: then nothing fails any more.
-        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone());
+        let failed = failure
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|failure| failure.clone());
         match failed {
             Some(failure) => failure,
             None => std::future::pending().await,
@@ -211,16 +231,26 @@ fn children(parts: NodeParts) -> Vec<ChildSpec> {
     let own = {
         let (clock, router) = (Arc::clone(&clock), router.clone());
         let slot = table.own.clone();
-        ChildSpec::new(ChildId::only("own_node"), permanent, QUICK_STOP_WITHIN, &slot, move |guard| {
-            OwnNode::new(own_id, roles, Arc::clone(&clock), router.clone(), guard)
-        })
+        ChildSpec::new(
+            ChildId::only("own_node"),
+            permanent,
+            QUICK_STOP_WITHIN,
+            &slot,
+            move |guard| OwnNode::new(own_id, roles, Arc::clone(&clock), router.clone(), guard),
+        )
     };
     let slot = table.mesh.clone();
-    let world = Arc::new(World::new(identity, clock, admission, router, listeners, limits, table, seed));
+    let world = Arc::new(World::new(
+        identity, clock, admission, router, listeners, limits, table, seed,
+    ));
     let of_mesh = Arc::clone(&world);
-    let mesh = ChildSpec::new(ChildId::only("mesh"), permanent, MESH_STOP_WITHIN, &slot, move |guard| {
-        Mesh::new(Arc::clone(&of_mesh), guard)
-    });
+    let mesh = ChildSpec::new(
+        ChildId::only("mesh"),
+        permanent,
+        MESH_STOP_WITHIN,
+        &slot,
+        move |guard| Mesh::new(Arc::clone(&of_mesh), guard),
+    );
     let socket = Arc::new(socket);
     let listener = ChildSpec::new(
         ChildId::only("listener"),
@@ -234,4 +264,56 @@ fn children(parts: NodeParts) -> Vec<ChildSpec> {
     children.extend(above);
     children.push(listener);
     children
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers_ping;
+    use crate::supervise::{ExitGuard, Slot, Stop};
+    use crate::testing::{TestNode, short_limits};
+    use truckee_engine::restart::ExitReason;
+
+    struct Fragile(#[expect(dead_code, reason = "reports the end")] ExitGuard);
+
+    impl Actor for Fragile {
+        type Context = Context<Self>;
+    }
+
+    answers_ping!(Fragile);
+
+    impl Handler<Stop> for Fragile {
+        type Result = ();
+
+        fn handle(&mut self, _: Stop, _: &mut Self::Context) {
+            panic!("on purpose");
+        }
+    }
+
+    #[actix::test]
+    async fn a_child_that_cannot_be_mended_fails_the_node() {
+        let slot = Slot::new();
+        let spec = ChildSpec::new(
+            ChildId::only("fragile"),
+            (Class::Permanent, Policy::NEVER),
+            QUICK_STOP_WITHIN,
+            &slot,
+            Fragile,
+        );
+        let node = TestNode::start_with(1, short_limits(), vec![spec]).await;
+        slot.tell(Stop).expect("alive");
+        let failure = node.node.failed().await;
+        assert_eq!(
+            (failure.child, failure.reason),
+            (ChildId::only("fragile"), ExitReason::Panicked)
+        );
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let first = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = first.local_addr().expect("bound");
+        let error = bind(address).expect_err("in use");
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
 }

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use actix::prelude::*;
+use metrics::histogram;
 use truckee_engine::session::{CallError, RequestId};
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
@@ -27,13 +28,14 @@ use truckee_wire::message::GoodbyeReason;
 use self::calls::Waiting;
 use self::dialing::Dialing;
 use self::line::{Line, Presence};
-use self::messages::{Answered, Dialled};
 pub(crate) use self::messages::{Alarm, Attach, CancelCall, PeerCall, Recheck, Wake};
+use self::messages::{Answered, Dialled};
 use crate::answers_ping;
 use crate::call::LinkState;
 use crate::gate::Yielder;
-use crate::link::{BatchWritten, LineId, LinkFrames, LinkEnded, LinkOwner};
+use crate::link::{BatchWritten, LineId, LinkEnded, LinkFrames, LinkOwner};
 use crate::mesh::{Entry, World};
+use crate::metrics as names;
 use crate::supervise::{ExitGuard, Stop};
 
 /// Sockets to one peer at a time: one in use, one on its way out, and one of each end's dialling. More means that
@@ -65,6 +67,8 @@ pub(crate) struct Peer {
     /// Calls under way, by their numbers.
     under_way: BTreeMap<u64, (LineId, RequestId)>,
     presence: Option<std::rc::Weak<Presence>>,
+    /// There was a call or a socket: what the actor was made for has arrived.
+    was_needed: bool,
     stopping: bool,
     alarm: Alarm,
     yielder: Yielder,
@@ -85,6 +89,7 @@ impl Peer {
             waiting: VecDeque::new(),
             under_way: BTreeMap::new(),
             presence: None,
+            was_needed: false,
             stopping: false,
             alarm: Alarm::default(),
             yielder: Yielder::default(),
@@ -98,7 +103,11 @@ impl Peer {
 
     /// The line that takes new calls.
     fn best_line(&self) -> Option<LineId> {
-        self.lines.values().filter(|line| line.takes_calls()).map(|line| line.id).next_back()
+        self.lines
+            .values()
+            .filter(|line| line.takes_calls())
+            .map(|line| line.id)
+            .next_back()
     }
 
     fn owner(context: &Context<Self>) -> LinkOwner {
@@ -137,7 +146,8 @@ impl Peer {
     }
 
     fn is_forgotten(&self) -> bool {
-        self.lines.is_empty()
+        self.was_needed
+            && self.lines.is_empty()
             && self.waiting.is_empty()
             && self.attempt == Attempt::None
             && self.world.table.member(self.id).is_none()
@@ -165,6 +175,7 @@ impl Peer {
             && status.round_trip != Some(round_trip)
         {
             status.round_trip = Some(round_trip);
+            histogram!(names::LINK_ROUND_TRIP_SECONDS).record(round_trip.as_secs_f64());
             drop(status);
             self.dialing.handle_round_trip();
         }
@@ -229,7 +240,15 @@ impl Handler<Answered> for Peer {
 impl Handler<LinkFrames> for Peer {
     type Result = ();
 
-    fn handle(&mut self, LinkFrames { line: id, frames, more }: LinkFrames, context: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        LinkFrames {
+            line: id,
+            frames,
+            more,
+        }: LinkFrames,
+        context: &mut Self::Context,
+    ) {
         let now = self.now();
         self.entry.status().last_heard = Some(now);
         if let Some(line) = self.lines.get_mut(&id)
@@ -238,7 +257,9 @@ impl Handler<LinkFrames> for Peer {
             line.session.handle_progress(now);
         }
         for frame in frames {
-            let Some(line) = self.lines.get_mut(&id) else { break };
+            let Some(line) = self.lines.get_mut(&id) else {
+                break;
+            };
             line.session.handle_frame(now, frame);
             if !line.is_greeted() {
                 // The hello has to be judged before the next frame is looked at.
@@ -323,10 +344,15 @@ impl Handler<Wake> for Peer {
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
         self.alarm.rang();
         let now = self.now();
-        for line in self.lines.values_mut().filter(|line| line.next_deadline().is_some_and(|at| at <= now)) {
+        for line in self
+            .lines
+            .values_mut()
+            .filter(|line| line.next_deadline().is_some_and(|at| at <= now))
+        {
             line.handle_timeout(now);
             self.restless.push(line.id);
         }
+        self.end_probations();
         if self.dialing.handle_timeout(now) {
             self.dial(context);
         }

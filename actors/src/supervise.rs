@@ -6,12 +6,13 @@
 //! rule in `truckee_engine::restart` judges the end; a child that ends too often is reported to the parent.
 //!
 //! Whoever talks to a child holds a [`Slot`], which leads to the generation alive now. Children hold weak references
-//! upward only. Stopping goes child by child, the youngest first, each within its own time.
+//! upward only. Stopping goes child by child, the youngest first, each within its own time; or all at once.
 //!
 //! Not promised: messages in the mailbox of a child that ends are lost (their guards answer for them).
 
 mod child;
 mod slot;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,15 +22,15 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use metrics::{counter, gauge};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use truckee_engine::restart::{ExitReason, Restart, Verdict};
 use truckee_engine::time::Mono;
 
-pub use self::child::{ChildHandle, ChildId, ChildSpec, ExitGuard, Exited, Ping, Stop};
+pub use self::child::{ChildHandle, ChildId, ChildSpec, ExitGuard, Exited, Kill, Ping, Stop};
 pub use self::slot::Slot;
+use self::stopping::Stopping;
+pub use self::stopping::{KillAll, StopAll, StopOrder, stop_all};
 use crate::clock::ClockHandle;
-use crate::gate::tell;
 use crate::metrics as names;
 
 /// How often children are asked whether they still handle messages. A child that needs longer than this for what is
@@ -63,23 +64,11 @@ pub struct Ended {
 #[rtype(result = "()")]
 pub struct StartChild(pub ChildSpec);
 
-/// Stops all children, the youngest first, and then the supervisor. The answer is the children that did not end in
-/// time (their actors were given up with whatever they were doing).
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct StopAll(pub oneshot::Sender<Vec<ChildId>>);
-
 #[derive(Message)]
 #[rtype(result = "()")]
 struct StartAgain {
     child: ChildId,
     generation: u64,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct StopOverdue {
-    child: ChildId,
 }
 
 /// Answered when all that was sent to the supervisor before has been done.
@@ -170,12 +159,6 @@ struct Child {
     answered: Arc<AtomicBool>,
 }
 
-struct Stopping {
-    left: Vec<ChildId>,
-    overdue: Vec<ChildId>,
-    waiting: Vec<oneshot::Sender<Vec<ChildId>>>,
-}
-
 /// Keeps a set of children running. States: running, stopping, gone.
 pub struct Supervisor {
     clock: ClockHandle,
@@ -184,6 +167,7 @@ pub struct Supervisor {
     children: BTreeMap<ChildId, Child>,
     /// In the order of their first start.
     order: Vec<ChildId>,
+    stop_order: StopOrder,
     stopping: Option<Stopping>,
 }
 
@@ -196,8 +180,16 @@ impl Supervisor {
             health,
             children: BTreeMap::new(),
             order: Vec::new(),
+            stop_order: StopOrder::YoungestFirst,
             stopping: None,
         }
+    }
+
+    /// The same, stopping its children in another order.
+    #[must_use]
+    pub fn stopping(mut self, order: StopOrder) -> Self {
+        self.stop_order = order;
+        self
     }
 
     fn now(&self) -> Mono {
@@ -258,50 +250,21 @@ impl Supervisor {
                 tracing::debug!(child = %exited.child, reason = exited.reason.name(), "child ended");
                 self.forget(&exited.child);
                 self.parent.ended(Ended {
-                        child: exited.child.clone(),
-                        reason: exited.reason,
-                    });
+                    child: exited.child.clone(),
+                    reason: exited.reason,
+                });
             }
             Verdict::Escalate { exits } => {
                 tracing::error!(child = %exited.child, reason = exited.reason.name(), exits, "child ended too often");
                 counter!(names::ACTOR_ESCALATIONS, "actor" => exited.child.kind).increment(1);
                 self.forget(&exited.child);
                 self.parent.escalated(Escalated {
-                        child: exited.child.clone(),
-                        reason: exited.reason,
-                        exits,
-                    });
+                    child: exited.child.clone(),
+                    reason: exited.reason,
+                    exits,
+                });
             }
         }
-    }
-
-    /// Asks the youngest child that is left to stop; when none is, answers and ends.
-    fn stop_next(&mut self, context: &mut Context<Self>) {
-        let Some(stopping) = &mut self.stopping else {
-            return;
-        };
-        stopping.left.retain(|id| self.children.contains_key(id));
-        while let Some(id) = stopping.left.last() {
-            let child = self.children.get(id).expect("the line above keeps only children");
-            let asked = child
-                .running
-                .as_ref()
-                .is_some_and(|running| running.stop().is_ok());
-            if asked {
-                context.notify_later(StopOverdue { child: id.clone() }, child.spec.stop_within);
-                return;
-            }
-            // It waits for its next start, or has ended without its report being handled yet.
-            let id = stopping.left.pop().expect("it is the last one");
-            self.children.remove(&id);
-        }
-        if let Some(stopping) = self.stopping.take() {
-            for waiting in stopping.waiting {
-                // Who asked may have stopped waiting.
-                drop(waiting.send(stopping.overdue.clone()));
-            }
-        }
-        context.stop();
     }
 
     fn check_health(&mut self) {
@@ -377,48 +340,6 @@ impl Handler<Exited> for Supervisor {
     fn handle(&mut self, exited: Exited, context: &mut Self::Context) {
         self.handle_exit(&exited, context);
     }
-}
-
-impl Handler<StopAll> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, StopAll(done): StopAll, context: &mut Self::Context) {
-        if let Some(stopping) = &mut self.stopping {
-            stopping.waiting.push(done);
-            return;
-        }
-        self.stopping = Some(Stopping {
-            left: self.order.clone(),
-            overdue: Vec::new(),
-            waiting: vec![done],
-        });
-        self.stop_next(context);
-    }
-}
-
-impl Handler<StopOverdue> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, StopOverdue { child }: StopOverdue, context: &mut Self::Context) {
-        let Some(stopping) = &mut self.stopping else {
-            return;
-        };
-        if self.children.contains_key(&child) && stopping.left.last() == Some(&child) {
-            tracing::warn!(%child, "child did not stop in time, going on without it");
-            stopping.overdue.push(child.clone());
-            self.forget(&child);
-            self.stop_next(context);
-        }
-    }
-}
-
-/// Stops the children of `supervisor` and it; gives the children that did not end in time.
-pub async fn stop_all(supervisor: &Addr<Supervisor>) -> Vec<ChildId> {
-    let (done, stopped) = oneshot::channel();
-    if tell(supervisor, StopAll(done)).is_err() {
-        return Vec::new();
-    }
-    stopped.await.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn ordered_results_come_in_the_order_of_submission() {
             number
         };
         ordered.run_then("test", work, move |result| {
-            results.send(result).expect("the test listens")
+            results.send(result).expect("the test listens");
         });
     }
     let got: Vec<u32> = all.iter().take(100).map(|result| result.expect("runs")).collect();

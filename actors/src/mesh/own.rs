@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use actix::prelude::*;
 use actix::WeakAddr;
+use actix::prelude::*;
 use truckee_engine::session::CallError;
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
@@ -113,10 +113,21 @@ impl Handler<PeerCall> for OwnNode {
         }
         let deadline = self.clock.now() + call.budget;
         let cancelled = CancelFlag::default();
-        self.open.insert(number, Open { reply, deadline, cancelled: cancelled.clone() });
+        self.open.insert(
+            number,
+            Open {
+                reply,
+                deadline,
+                cancelled: cancelled.clone(),
+            },
+        );
         self.deadlines.insert((deadline, number));
         self.router.route(Inbound {
-            asker: Asker { node_id: self.node_id, link: LinkId::OWN, roles: self.roles },
+            asker: Asker {
+                node_id: self.node_id,
+                link: LinkId::OWN,
+                roles: self.roles,
+            },
             request: call.request,
             lane: call.lane,
             deadline,
@@ -174,5 +185,8 @@ impl Handler<Stop> for OwnNode {
 
 /// What the reply of a call gets that its caller took back.
 pub(crate) fn cancelled() -> CallError {
-    CallError::Refused(Failure::new(FailureCode::Cancelled, "the caller took the request back"))
+    CallError::Refused(Failure::new(
+        FailureCode::Cancelled,
+        "the caller took the request back",
+    ))
 }

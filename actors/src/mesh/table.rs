@@ -34,7 +34,14 @@ impl Status {
     fn new(now: Mono) -> Self {
         let state = LinkState::Idle;
         gauge!(names::MESH_PEERS, "state" => state.name()).increment(1.0);
-        Self { state, since: now, address: None, last_heard: None, round_trip: None, last_failure: None }
+        Self {
+            state,
+            since: now,
+            address: None,
+            last_heard: None,
+            round_trip: None,
+            last_failure: None,
+        }
     }
 
     pub(crate) fn state(&self) -> LinkState {
@@ -108,7 +115,11 @@ impl Table {
     }
 
     pub(crate) fn entry(&self, peer: NodeId) -> Option<Arc<Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&peer).cloned()
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&peer)
+            .cloned()
     }
 
     /// Gives a peer its place; the second value says whether it is new.
@@ -117,18 +128,27 @@ impl Table {
         if let Some(entry) = entries.get(&peer) {
             return (Arc::clone(entry), false);
         }
-        let entry = Arc::new(Entry { slot: Slot::new(), status: Mutex::new(Status::new(now)) });
+        let entry = Arc::new(Entry {
+            slot: Slot::new(),
+            status: Mutex::new(Status::new(now)),
+        });
         entries.insert(peer, Arc::clone(&entry));
         (entry, true)
     }
 
     pub(crate) fn leave(&self, peer: NodeId) {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+        self.entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&peer);
     }
 
     pub(crate) fn all(&self) -> Vec<(NodeId, Arc<Entry>)> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().map(|(peer, entry)| (*peer, Arc::clone(entry))).collect()
+        entries
+            .iter()
+            .map(|(peer, entry)| (*peer, Arc::clone(entry)))
+            .collect()
     }
 }
 
@@ -163,7 +183,9 @@ impl MeshCalls for TableCalls {
 
     fn peers(&self) -> Vec<PeerView> {
         let directory = self.0.directory();
-        let members = directory.values().filter(|member| member.node_id != self.0.own_id);
+        let members = directory
+            .values()
+            .filter(|member| member.node_id != self.0.own_id);
         members
             .map(|member| {
                 let entry = self.0.entry(member.node_id);
@@ -190,7 +212,10 @@ impl MeshCalls for TableCalls {
 
     fn is_up(&self, peer: NodeId) -> bool {
         peer == self.0.own_id
-            || self.0.entry(peer).is_some_and(|entry| entry.status().state() == LinkState::Up)
+            || self
+                .0
+                .entry(peer)
+                .is_some_and(|entry| entry.status().state() == LinkState::Up)
     }
 
     fn own_id(&self) -> NodeId {

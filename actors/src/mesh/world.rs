@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use truckee_engine::session;
 use truckee_grid::ids::NodeId;
@@ -24,6 +25,9 @@ pub struct MeshLimits {
     pub session: session::Config,
     /// Payload bytes of one peer's unanswered requests that this node takes.
     pub inflight_bytes_max: u32,
+    /// A node that is admitted only to join has to be a member after this time. Until then it counts as not judged:
+    /// whoever does not hold the secret cannot keep links open.
+    pub join_within: Duration,
 }
 
 impl Default for MeshLimits {
@@ -32,6 +36,7 @@ impl Default for MeshLimits {
             net: NetBounds::default(),
             session: session::Config::default(),
             inflight_bytes_max: session::INFLIGHT_BYTES_DEFAULT,
+            join_within: Duration::from_secs(10),
         }
     }
 }
@@ -53,7 +58,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    #[expect(clippy::too_many_arguments, reason = "each is a different thing, named at its one use")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different thing, named at its one use"
+    )]
     pub(crate) fn new(
         identity: TlsIdentity,
         clock: ClockHandle,
@@ -66,7 +74,18 @@ impl World {
     ) -> Self {
         let session = SessionId(*seed.first_chunk().expect("16 of 32 bytes"));
         let counter = AtomicU64::new(1);
-        Self { identity, clock, admission, router, listeners, limits, table, session, seed, counter }
+        Self {
+            identity,
+            clock,
+            admission,
+            router,
+            listeners,
+            limits,
+            table,
+            session,
+            seed,
+            counter,
+        }
     }
 
     pub(crate) fn own_id(&self) -> NodeId {

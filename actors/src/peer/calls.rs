@@ -39,14 +39,23 @@ impl Waiting {
 
 impl Peer {
     /// Sends the call, or has it wait for a link, or answers it.
-    pub(super) fn place_call(&mut self, PeerCall { number, call, reply }: PeerCall, context: &mut Context<Self>) {
+    pub(super) fn place_call(
+        &mut self,
+        PeerCall { number, call, reply }: PeerCall,
+        context: &mut Context<Self>,
+    ) {
+        self.was_needed = true;
         if let Some(line) = self.best_line() {
-            self.send_call(line, number, call, reply);
+            self.send_call(line, number, &call, reply);
             return;
         }
         let kind = call.request.kind();
         let now = self.now();
-        let verdict = if self.stopping { None } else { Some(self.dialing.handle_call(now)) };
+        let verdict = if self.stopping {
+            None
+        } else {
+            Some(self.dialing.handle_call(now))
+        };
         let error = match verdict {
             None => CallError::Leaving,
             Some(Without::Down { retry_in }) => CallError::Down { retry_in },
@@ -56,7 +65,13 @@ impl Peer {
             Some(wait) => {
                 let expires = now + call.budget;
                 let gives_up = now + WAIT_FOR_LINK_MAX;
-                self.waiting.push_back(Waiting { number, call, reply, expires, gives_up });
+                self.waiting.push_back(Waiting {
+                    number,
+                    call,
+                    reply,
+                    expires,
+                    gives_up,
+                });
                 if wait == Without::WaitAndDial {
                     self.dial(context);
                 }
@@ -68,9 +83,11 @@ impl Peer {
         reply.answer(result);
     }
 
-    fn send_call(&mut self, line_id: LineId, number: u64, call: Call, reply: Reply) {
+    fn send_call(&mut self, line_id: LineId, number: u64, call: &Call, reply: Reply) {
         let now = self.now();
-        let Some(line) = self.lines.get_mut(&line_id) else { return };
+        let Some(line) = self.lines.get_mut(&line_id) else {
+            return;
+        };
         let kind = call.request.kind();
         match line.session.request(now, &call.request, call.lane, call.budget) {
             Ok(id) => {
@@ -90,10 +107,16 @@ impl Peer {
     pub(super) fn send_waiting(&mut self) {
         let now = self.now();
         for waiting in std::mem::take(&mut self.waiting) {
-            let Waiting { number, mut call, reply, expires, .. } = waiting;
+            let Waiting {
+                number,
+                mut call,
+                reply,
+                expires,
+                ..
+            } = waiting;
             call.budget = expires.saturating_sub(now);
             match self.best_line() {
-                Some(line) if !call.budget.is_zero() => self.send_call(line, number, call, reply),
+                Some(line) if !call.budget.is_zero() => self.send_call(line, number, &call, reply),
                 Some(_) => reply.answer(Err(CallError::Expired)),
                 // The line refused the calls before: it has just begun to leave.
                 None => reply.answer(Err(CallError::LinkLost)),
@@ -120,7 +143,9 @@ impl Peer {
             let result = if waiting.expires <= now {
                 Err(CallError::Expired)
             } else {
-                Err(CallError::Down { retry_in: RETRY_FOR_CALL_AFTER })
+                Err(CallError::Down {
+                    retry_in: RETRY_FOR_CALL_AFTER,
+                })
             };
             count_call(waiting.call.request.kind(), &result);
             waiting.reply.answer(result);
@@ -136,8 +161,12 @@ impl Peer {
             return;
         }
         let now = self.now();
-        let Some((line_id, id)) = self.under_way.remove(&number) else { return };
-        let Some(line) = self.lines.get_mut(&line_id) else { return };
+        let Some((line_id, id)) = self.under_way.remove(&number) else {
+            return;
+        };
+        let Some(line) = self.lines.get_mut(&line_id) else {
+            return;
+        };
         line.session.cancel(now, id);
         if let Some(pending) = line.take_call(id) {
             pending.finish(now, Err(cancelled()));

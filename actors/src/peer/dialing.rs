@@ -48,7 +48,11 @@ pub(super) struct Dialing {
 impl Dialing {
     /// A peer that was never dialled. `seed` drives the jitter of its delays.
     pub(super) fn new(seed: [u8; 32]) -> Self {
-        Self { state: State::Resting, backoff: Backoff::new(seed), wanted: false }
+        Self {
+            state: State::Resting,
+            backoff: Backoff::new(seed),
+            wanted: false,
+        }
     }
 
     /// Whether the last attempt or link failed and the next attempt waits.
@@ -69,7 +73,9 @@ impl Dialing {
             State::BackingOff { failed, until }
                 if now < until && now.saturating_sub(failed) < RETRY_FOR_CALL_AFTER =>
             {
-                Without::Down { retry_in: until.saturating_sub(now) }
+                Without::Down {
+                    retry_in: until.saturating_sub(now),
+                }
             }
             // A link may be up but already on its way out; a fresh one is dialled beside it.
             State::Resting | State::BackingOff { .. } | State::Linked => {
@@ -82,7 +88,10 @@ impl Dialing {
     /// The attempt failed, or the last link was lost. Gives the time to the next attempt.
     pub(super) fn handle_failure(&mut self, now: Mono) -> Duration {
         let delay = self.backoff.next_delay();
-        self.state = State::BackingOff { failed: now, until: now + delay };
+        self.state = State::BackingOff {
+            failed: now,
+            until: now + delay,
+        };
         delay
     }
 
@@ -106,7 +115,9 @@ impl Dialing {
 
     /// Time has passed; gives whether to dial now.
     pub(super) fn handle_timeout(&mut self, now: Mono) -> bool {
-        let State::BackingOff { until, .. } = self.state else { return false };
+        let State::BackingOff { until, .. } = self.state else {
+            return false;
+        };
         if now < until {
             return false;
         }
@@ -160,7 +171,10 @@ mod tests {
         let mut rule = Dialing::new([3; 32]);
         assert!(rule.set_wanted(true));
         let delay = rule.handle_failure(at(0));
-        assert!(!rule.handle_timeout(Mono::ZERO), "not before its time, unless the delay is nothing");
+        assert!(
+            !rule.handle_timeout(Mono::ZERO),
+            "not before its time, unless the delay is nothing"
+        );
         assert!(rule.handle_timeout(Mono::ZERO + delay));
         rule.set_wanted(false);
         let delay = rule.handle_failure(at(0));
@@ -171,7 +185,8 @@ mod tests {
     #[test]
     fn delays_grow_until_a_round_trip() {
         let mut rule = Dialing::new([4; 32]);
-        let sum = |rule: &mut Dialing, count: u32| (0..count).map(|_| rule.handle_failure(at(0))).sum::<Duration>();
+        let sum =
+            |rule: &mut Dialing, count: u32| (0..count).map(|_| rule.handle_failure(at(0))).sum::<Duration>();
         let early = sum(&mut rule, 4);
         let late = sum(&mut rule, 20);
         assert!(late > early * 5);

@@ -9,7 +9,7 @@ use metrics::counter;
 use tokio::time::timeout;
 use truckee_engine::session::{CallError, CloseReason, Event, InboundId, Session, keeps_newer_link};
 use truckee_grid::ids::NodeId;
-use truckee_wire::message::{Failure, FailureCode, GoodbyeReason, Hello};
+use truckee_wire::message::{Failure, FailureCode, GoodbyeReason, Hello, RequestKind};
 
 use super::line::{Line, Presence};
 use super::messages::{Answered, Dialled};
@@ -42,6 +42,7 @@ impl Peer {
             return None;
         }
         let now = self.now();
+        self.was_needed = true;
         let id = self.world.next_line();
         let hello = self.world.own_hello();
         let config = self.world.limits.session.clone();
@@ -54,7 +55,10 @@ impl Peer {
         };
         let port = LinkPort::start(id, socket.stream, &Self::owner(context));
         tracing::debug!(peer = ?self.id, remote = %socket.remote, dialled_by_us, "socket ready");
-        self.lines.insert(id, Line::new(id, session, port, (dialled_by_us, socket.remote), permit));
+        self.lines.insert(
+            id,
+            Line::new(id, session, port, (dialled_by_us, socket.remote), permit),
+        );
         self.restless.push(id);
         Some(id)
     }
@@ -63,7 +67,9 @@ impl Peer {
     pub(super) fn drive(&mut self, id: LineId, context: &mut Context<Self>) {
         loop {
             let now = self.now();
-            let Some(line) = self.lines.get_mut(&id) else { return };
+            let Some(line) = self.lines.get_mut(&id) else {
+                return;
+            };
             let mut event = line.poll_event();
             if event.is_none() {
                 line.pump(now);
@@ -72,13 +78,31 @@ impl Peer {
             let Some(event) = event else { return };
             match event {
                 Event::HelloReceived(hello) => self.greet(id, &hello),
-                Event::Request { id: request_id, request, lane, trace, deadline } => {
+                Event::Request {
+                    id: request_id,
+                    request,
+                    lane,
+                    trace,
+                    deadline,
+                } => {
                     let kind = request.kind();
-                    let Some(asker) = self.judge_request(id, request_id, kind) else { continue };
-                    let Some(line) = self.lines.get_mut(&id) else { continue };
+                    let Some(asker) = self.judge_request(id, request_id, kind) else {
+                        continue;
+                    };
+                    let Some(line) = self.lines.get_mut(&id) else {
+                        continue;
+                    };
                     let cancelled = line.serve(request_id, kind);
                     let responder = responder(context.address().downgrade(), id, request_id);
-                    let inbound = Inbound { asker, request, lane, deadline, trace, cancelled, responder };
+                    let inbound = Inbound {
+                        asker,
+                        request,
+                        lane,
+                        deadline,
+                        trace,
+                        cancelled,
+                        responder,
+                    };
                     self.world.router.route(inbound);
                 }
                 Event::Cancelled { id: request } => line.cancel_serving(request),
@@ -93,12 +117,18 @@ impl Peer {
     fn greet(&mut self, id: LineId, hello: &Hello) {
         let now = self.now();
         let judged = self.world.admission.admit(self.id, hello.grant.as_ref());
-        let Some(line) = self.lines.get_mut(&id) else { return };
-        line.permit = None;
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
         match judged {
             Ok(admitted) => {
                 line.session.admit(now);
                 let joining = admitted == Admitted::Joining;
+                if joining {
+                    line.probation = Some(now + self.world.limits.join_within);
+                } else {
+                    line.permit = None;
+                }
                 tracing::info!(peer = ?self.id, remote = %line.remote, joining, "link up");
                 self.welcome(id, hello);
             }
@@ -108,11 +138,17 @@ impl Peer {
 
     fn refuse(&mut self, id: LineId, refusal: Refusal) {
         let now = self.now();
-        let Some(line) = self.lines.get_mut(&id) else { return };
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
         tracing::warn!(peer = ?self.id, remote = %line.remote, cause = refusal.name(), "peer refused: {refusal}");
         counter!(names::LINK_REFUSED, "cause" => refusal.name()).increment(1);
-        line.leave();
-        line.session.refuse(now);
+        if line.is_greeted() {
+            line.goodbye(now, GoodbyeReason::Refused);
+        } else {
+            line.leave();
+            line.session.refuse(now);
+        }
         self.restless.push(id);
         self.entry.status().last_failure = Some(refusal.name());
     }
@@ -122,18 +158,34 @@ impl Peer {
         let now = self.now();
         let presence = match self.presence.as_ref().and_then(std::rc::Weak::upgrade) {
             Some(presence) if presence.session == hello.session => presence,
-            _ => Presence::new(self.id, self.world.next_link(), hello.session, &self.world.listeners),
+            _ => Presence::new(
+                self.id,
+                self.world.next_link(),
+                hello.session,
+                &self.world.listeners,
+            ),
         };
         self.presence = Some(Rc::downgrade(&presence));
-        let Some(line) = self.lines.get_mut(&id) else { return };
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
         line.presence = Some(Rc::clone(&presence));
         let (new_by_us, remote) = (line.dialled_by_us, line.remote);
         self.entry.status().address = Some(remote.to_string());
-        let rivals: Vec<LineId> =
-            self.lines.values().filter(|rival| rival.id != id && rival.takes_calls()).map(|rival| rival.id).collect();
+        let rivals: Vec<LineId> = self
+            .lines
+            .values()
+            .filter(|rival| rival.id != id && rival.takes_calls())
+            .map(|rival| rival.id)
+            .collect();
         for rival_id in rivals {
-            let Some(rival) = self.lines.get(&rival_id) else { continue };
-            let same_run = rival.presence.as_ref().is_some_and(|old| old.session == hello.session);
+            let Some(rival) = self.lines.get(&rival_id) else {
+                continue;
+            };
+            let same_run = rival
+                .presence
+                .as_ref()
+                .is_some_and(|old| old.session == hello.session);
             // A fresh run of the peer's process knows nothing of its old links.
             let keeps_new =
                 !same_run || keeps_newer_link(&self.world.own_id(), &self.id, rival.dialled_by_us, new_by_us);
@@ -152,23 +204,25 @@ impl Peer {
     }
 
     /// Whether the peer may ask this now; if not, it is told so.
-    fn judge_request(
-        &mut self,
-        line_id: LineId,
-        id: InboundId,
-        kind: truckee_wire::message::RequestKind,
-    ) -> Option<Asker> {
+    fn judge_request(&mut self, line_id: LineId, id: InboundId, kind: RequestKind) -> Option<Asker> {
         let now = self.now();
         let judged = self.world.admission.authorise(self.id, kind);
         let line = self.lines.get_mut(&line_id)?;
         let link = line.presence.as_ref()?.link;
         match judged {
             Ok(_) if line.serving_count() >= SERVING_MAX => {
-                let busy = Failure::busy(RETRY_AFTER_FULL, "too many requests of this peer are being worked on");
+                let busy = Failure::busy(
+                    RETRY_AFTER_FULL,
+                    "too many requests of this peer are being worked on",
+                );
                 line.refuse_or_answer(now, id, kind, Err(busy));
                 None
             }
-            Ok(roles) => Some(Asker { node_id: self.id, link, roles }),
+            Ok(roles) => Some(Asker {
+                node_id: self.id,
+                link,
+                roles,
+            }),
             Err(refusal) => {
                 let failure = Failure::new(FailureCode::RefusedRole, refusal.to_string());
                 line.refuse_or_answer(now, id, kind, Err(failure));
@@ -191,7 +245,9 @@ impl Peer {
         result: crate::call::CallResult,
     ) {
         let now = self.now();
-        let Some(pending) = self.lines.get_mut(&line_id).and_then(|line| line.take_call(id)) else { return };
+        let Some(pending) = self.lines.get_mut(&line_id).and_then(|line| line.take_call(id)) else {
+            return;
+        };
         self.under_way.remove(&pending.number);
         pending.finish(now, result);
     }
@@ -201,22 +257,23 @@ impl Peer {
         if let Some(line) = self.lines.get_mut(&id) {
             line.leave();
         }
-        if reason == GoodbyeReason::Refused {
-            tracing::warn!(peer = ?self.id, "the peer refuses this node");
-            self.entry.status().last_failure = Some("refused_by_peer");
-        }
     }
 
     /// The session is over: nothing of it is left when this returns.
     fn close(&mut self, id: LineId, reason: CloseReason) {
         let now = self.now();
-        let Some(mut line) = self.lines.remove(&id) else { return };
+        let Some(mut line) = self.lines.remove(&id) else {
+            return;
+        };
         let cause = match (reason, line.end) {
             (CloseReason::LinkLost, Some(end)) => end.name(),
             (reason, _) => cause_of(reason),
         };
         tracing::debug!(peer = ?self.id, remote = %line.remote, cause, %reason, "link closed");
         counter!(names::LINK_CLOSED, "cause" => cause).increment(1);
+        if reason == CloseReason::RefusedByPeer {
+            tracing::warn!(peer = ?self.id, "the peer does not admit this node; is its grant valid?");
+        }
         for pending in line.take_calls().into_values() {
             self.under_way.remove(&pending.number);
             pending.finish(now, Err(CallError::LinkLost));
@@ -256,9 +313,32 @@ impl Peer {
         };
         self.attempt = Attempt::Connecting;
         let identity = self.world.identity.clone();
-        let report = DialReport { to: context.address().downgrade(), outcome: None };
+        let report = DialReport {
+            to: context.address().downgrade(),
+            outcome: None,
+        };
         let attempt = dial_all(identity, self.id, member.addresses, self.world.limits.net, report);
         tokio::task::spawn_local(attempt);
+    }
+
+    /// Sends away who was let in to join and has not done so in time.
+    pub(super) fn end_probations(&mut self) {
+        let now = self.now();
+        let due: Vec<LineId> = self
+            .lines
+            .values()
+            .filter(|line| line.probation.is_some_and(|until| until <= now))
+            .map(|line| line.id)
+            .collect();
+        for id in due {
+            let joined = matches!(self.world.admission.admit(self.id, None), Ok(Admitted::Member(_)));
+            if let Some(line) = self.lines.get_mut(&id) {
+                line.end_probation();
+            }
+            if !joined {
+                self.refuse(id, Refusal::Stranger);
+            }
+        }
     }
 
     /// The directory may say something new of the peer.
@@ -271,8 +351,12 @@ impl Peer {
         if member.is_some() {
             return;
         }
-        let greeted: Vec<LineId> =
-            self.lines.values().filter(|line| line.takes_calls()).map(|line| line.id).collect();
+        let greeted: Vec<LineId> = self
+            .lines
+            .values()
+            .filter(|line| line.takes_calls())
+            .map(|line| line.id)
+            .collect();
         for id in greeted {
             // Without a grant of its own in hand the roster alone decides; a node that is joining stays.
             if let Err(refusal @ (Refusal::Revoked | Refusal::Expired)) =
@@ -303,7 +387,9 @@ const fn cause_of(reason: CloseReason) -> &'static str {
 fn responder(peer: WeakAddr<Peer>, line: LineId, id: InboundId) -> Responder {
     Responder::new(move |served| {
         // Without the actor the link is gone, and nobody waits for the answer.
-        let _gone = peer.upgrade().map(|peer| tell(&peer, Answered { line, id, served }));
+        let _gone = peer
+            .upgrade()
+            .map(|peer| tell(&peer, Answered { line, id, served }));
     })
 }
 

@@ -33,14 +33,23 @@ impl Presence {
         session: SessionId,
         listeners: &[std::sync::Arc<dyn LinkListener>],
     ) -> Rc<Self> {
-        let presence = Self { link, session, peer, listeners: listeners.to_vec() };
+        let presence = Self {
+            link,
+            session,
+            peer,
+            listeners: listeners.to_vec(),
+        };
         presence.tell(true);
         Rc::new(presence)
     }
 
     fn tell(&self, up: bool) {
         for listener in &self.listeners {
-            listener.link_event(LinkEvent { peer: self.peer, link: self.link, up });
+            listener.link_event(LinkEvent {
+                peer: self.peer,
+                link: self.link,
+                up,
+            });
         }
     }
 }
@@ -78,11 +87,19 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(number: u64, kind: RequestKind, began: Mono, reply: Reply) -> Self {
-        Self { number, kind, began, reply, _counted: Counted::new(names::LINK_PENDING_CALLS) }
+        Self {
+            number,
+            kind,
+            began,
+            reply,
+            _counted: Counted::new(names::LINK_PENDING_CALLS),
+        }
     }
 
     pub(super) fn finish(self, now: Mono, result: CallResult) {
-        let Self { kind, began, reply, .. } = self;
+        let Self {
+            kind, began, reply, ..
+        } = self;
         count_call(kind, &result);
         let took = now.saturating_sub(began);
         histogram!(names::LINK_CALL_SECONDS, "request" => kind.name()).record(took.as_secs_f64());
@@ -128,8 +145,10 @@ pub(super) struct Line {
     pub(super) remote: SocketAddr,
     /// From the hello on, if it was accepted.
     pub(super) presence: Option<Rc<Presence>>,
-    /// Until the hello is judged.
+    /// Until the hello is judged, and until a joining node has joined.
     pub(super) permit: Option<CountPermit>,
+    /// Until when the peer has to be a member, if it is not one yet.
+    pub(super) probation: Option<Mono>,
     /// Takes no new calls.
     leaving: bool,
     /// Why the socket ended, if it did before the session.
@@ -154,6 +173,7 @@ impl Line {
             remote,
             presence: None,
             permit,
+            probation: None,
             leaving: false,
             end: None,
             port,
@@ -167,12 +187,22 @@ impl Line {
         self.presence.is_some()
     }
 
+    /// The peer is a member for good.
+    pub(super) fn end_probation(&mut self) {
+        self.probation = None;
+        self.permit = None;
+    }
+
     pub(super) fn takes_calls(&self) -> bool {
         self.is_greeted() && !self.leaving
     }
 
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.session.next_deadline()
+        self.session
+            .next_deadline()
+            .into_iter()
+            .chain(self.probation)
+            .min()
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
@@ -223,7 +253,14 @@ impl Line {
     /// Notes that the request is being worked on; gives the flag that tells when it is taken back.
     pub(super) fn serve(&mut self, id: InboundId, kind: RequestKind) -> CancelFlag {
         let cancelled = CancelFlag::default();
-        self.serving.insert(id, Serving { kind, cancelled: cancelled.clone(), _counted: Counted::new(names::LINK_SERVING) });
+        self.serving.insert(
+            id,
+            Serving {
+                kind,
+                cancelled: cancelled.clone(),
+                _counted: Counted::new(names::LINK_SERVING),
+            },
+        );
         cancelled
     }
 
@@ -235,13 +272,17 @@ impl Line {
 
     /// Answers a request that is being worked on.
     pub(super) fn respond(&mut self, now: Mono, id: InboundId, served: Served) {
-        let Some(serving) = self.serving.remove(&id) else { return };
+        let Some(serving) = self.serving.remove(&id) else {
+            return;
+        };
         self.refuse_or_answer(now, id, serving.kind, served);
     }
 
     /// Answers a request that nobody works on.
     pub(super) fn refuse_or_answer(&mut self, now: Mono, id: InboundId, kind: RequestKind, served: Served) {
-        let outcome = served.as_ref().map_or_else(|failure| failure.code.name(), |_| "ok");
+        let outcome = served
+            .as_ref()
+            .map_or_else(|failure| failure.code.name(), |_| "ok");
         counter!(names::LINK_SERVED, "request" => kind.name(), "outcome" => outcome).increment(1);
         if let Err(error) = self.session.respond(now, id, served) {
             tracing::error!(request = kind.name(), %error, "an answer of this node breaks a bound");
@@ -254,7 +295,9 @@ impl Line {
             let mut batch = Vec::new();
             let mut bytes = 0;
             while bytes < BATCH_BYTES {
-                let Some(frame) = self.session.poll_transmit(now) else { break };
+                let Some(frame) = self.session.poll_transmit(now) else {
+                    break;
+                };
                 bytes += frame.len();
                 batch.push(frame);
             }

@@ -1,7 +1,7 @@
 //! The messages of a peer's actor, and the one timer that it keeps.
 
-use actix::prelude::*;
 use actix::SpawnHandle;
+use actix::prelude::*;
 use truckee_engine::session::InboundId;
 use truckee_engine::time::Mono;
 

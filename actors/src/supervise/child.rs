@@ -56,6 +56,11 @@ impl fmt::Display for ChildId {
 #[rtype(result = "()")]
 pub struct Stop;
 
+/// Ends a child at once, with whatever it is doing. `answers_ping!` writes the handler.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Kill;
+
 /// Asks a child whether it still handles messages. `answers_ping!` writes the handler.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -82,7 +87,7 @@ impl Ping {
     }
 }
 
-/// Writes the handler of health checks for an actor.
+/// Writes the handlers of health checks and of being killed for an actor.
 #[macro_export]
 macro_rules! answers_ping {
     ($actor:ty) => {
@@ -91,6 +96,14 @@ macro_rules! answers_ping {
 
             fn handle(&mut self, ping: $crate::supervise::Ping, _: &mut Self::Context) {
                 ping.answer();
+            }
+        }
+
+        impl ::actix::Handler<$crate::supervise::Kill> for $actor {
+            type Result = ();
+
+            fn handle(&mut self, _: $crate::supervise::Kill, context: &mut Self::Context) {
+                ::actix::ActorContext::stop(context);
             }
         }
     };
@@ -178,11 +191,13 @@ pub trait ChildHandle {
     fn stop(&self) -> Result<(), Gone>;
     /// Asks it whether it still handles messages.
     fn ping(&self, ping: Ping) -> Result<(), Gone>;
+    /// Ends it.
+    fn kill(&self) -> Result<(), Gone>;
 }
 
 impl<A> ChildHandle for Addr<A>
 where
-    A: Actor<Context = Context<A>> + Handler<Stop> + Handler<Ping>,
+    A: Actor<Context = Context<A>> + Handler<Stop> + Handler<Ping> + Handler<Kill>,
 {
     fn stop(&self) -> Result<(), Gone> {
         tell(self, Stop)
@@ -190,6 +205,10 @@ where
 
     fn ping(&self, ping: Ping) -> Result<(), Gone> {
         tell(self, ping)
+    }
+
+    fn kill(&self) -> Result<(), Gone> {
+        tell(self, Kill)
     }
 }
 
@@ -217,7 +236,7 @@ impl ChildSpec {
         mut make: M,
     ) -> Self
     where
-        A: Actor<Context = Context<A>> + Handler<Stop> + Handler<Ping>,
+        A: Actor<Context = Context<A>> + Handler<Stop> + Handler<Ping> + Handler<Kill>,
         M: FnMut(ExitGuard) -> A + Send + 'static,
     {
         let slot = slot.clone();

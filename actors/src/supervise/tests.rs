@@ -1,6 +1,7 @@
 use super::*;
 use crate::answers_ping;
 use crate::clock::SystemClock;
+use tokio::sync::oneshot;
 use truckee_engine::restart::{Class, Policy};
 
 const QUICK: Policy = Policy {
@@ -212,9 +213,58 @@ async fn stopping_asks_the_youngest_first_and_names_those_who_stay() {
         .expect("alive");
     let overdue = stop_all(&family.supervisor).await;
     assert_eq!(overdue, [ChildId::named("worker", "b")]);
-    while family.slot.get().is_some() {
+    while family.slot.get().is_some() || stubborn.get().is_some() {
         tokio::task::yield_now().await;
     }
+}
+
+#[actix::test]
+async fn killing_ends_all_children_at_once() {
+    let family = family(Class::Permanent).await;
+    let stubborn = Slot::new();
+    family
+        .supervisor
+        .send(worker("b", Class::Permanent, &stubborn, false))
+        .await
+        .expect("alive");
+    // A timer would keep an actor alive whose addresses are gone.
+    family.slot.tell(SetTimer).expect("alive");
+    family.supervisor.send(KillAll).await.expect("alive");
+    while family.slot.get().is_some() || stubborn.get().is_some() || family.supervisor.connected() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SetTimer;
+
+impl Handler<SetTimer> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, _: SetTimer, context: &mut Self::Context) {
+        context.run_later(Duration::from_secs(3600), |_, _| ());
+    }
+}
+
+#[actix::test]
+async fn children_that_are_stopped_all_at_once_share_the_time() {
+    let supervisor = Supervisor::new(SystemClock::handle(), (), Health::new())
+        .stopping(StopOrder::AllAtOnce)
+        .start();
+    let (willing, stubborn) = (Slot::new(), Slot::new());
+    supervisor
+        .send(worker("willing", Class::Permanent, &willing, true))
+        .await
+        .expect("alive");
+    supervisor
+        .send(worker("stubborn", Class::Permanent, &stubborn, false))
+        .await
+        .expect("alive");
+    assert_eq!(
+        stop_all(&supervisor).await,
+        [ChildId::named("worker", "stubborn")]
+    );
 }
 
 #[actix::test]
