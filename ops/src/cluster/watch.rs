@@ -28,9 +28,9 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 /// A node that lived this long counts as healthy again, and its next delay is the first one.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// How long each group of nodes has to stop in order: longer than a node's own deadline for transfers in progress is
-/// not worth waiting for, because what was acknowledged is durable anyway.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long each group of nodes has to stop in order: a little longer than a node gives its transfers by default (20 s,
+/// `limits.drain_seconds`). A second Ctrl-C ends the waiting; what was acknowledged is durable in any case.
+const STOP_PATIENCE: Duration = Duration::from_secs(25);
 
 /// Between two looks at nodes that are stopping.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(20);
