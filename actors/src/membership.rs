@@ -13,7 +13,7 @@ mod cache;
 mod handle;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -62,7 +62,7 @@ pub enum MembershipError {
 /// What a node's membership begins with.
 pub struct MembershipStart<'a> {
     /// The cache of the roster.
-    pub roster_path: &'a Path,
+    pub roster_path: PathBuf,
     /// The seed of the node's Ed25519 key.
     pub seed: &'a [u8; 32],
     /// What the node says about itself.
@@ -80,7 +80,7 @@ pub struct Prepared {
     /// For links, pages and the operator.
     pub handle: MembershipHandle,
     /// Where the actor will be.
-    pub slot: Slot<MembershipActor>,
+    pub slot: Slot<Membership>,
     first: machine::Membership,
     again: Again,
     cache: Cache,
@@ -115,32 +115,6 @@ impl Again {
     }
 }
 
-/// Reads the cache and makes everything ready. Blocks; checking a roster of 50 members takes some 10 ms.
-///
-/// # Errors
-/// [`MembershipError`]. A damaged cache is none: it is put aside, logged, and the node goes on with its invites.
-pub fn prepare(start: MembershipStart<'_>) -> Result<Prepared, MembershipError> {
-    let cache = Cache::new(start.roster_path.to_owned());
-    let roster = cache.load()?;
-    let again = Again {
-        key: SigningKey::from_bytes(start.seed),
-        facts: start.facts,
-        invites: start.invites,
-        introducer: start.introducer,
-        clock: start.clock,
-    };
-    let first = again.begin(roster)?;
-    let slot = Slot::new();
-    let handle = MembershipHandle::new(again.clock.clone(), slot.clone(), &first);
-    Ok(Prepared {
-        handle,
-        slot,
-        first,
-        again,
-        cache,
-    })
-}
-
 impl Prepared {
     /// How a supervisor starts it. `mesh` carries its requests.
     pub fn child(self, mesh: MeshHandle) -> ChildSpec {
@@ -165,7 +139,7 @@ impl Prepared {
                         .inspect_err(|error| tracing::error!(%error, "membership cannot begin again"))
                         .ok()
                 });
-                MembershipActor {
+                Membership {
                     machine,
                     mesh: mesh.clone(),
                     shared: handle.clone(),
@@ -193,7 +167,7 @@ struct Saved;
 struct Revoke(NodeId, oneshot::Sender<Result<(), RevokeError>>);
 
 /// See the module.
-pub struct MembershipActor {
+pub struct Membership {
     /// Absent only in a life that could not begin and ends at once.
     machine: Option<machine::Membership>,
     mesh: MeshHandle,
@@ -209,7 +183,33 @@ pub struct MembershipActor {
     yielder: Yielder,
 }
 
-impl MembershipActor {
+impl Membership {
+    /// Reads the cache and makes everything ready. Blocks; checking a roster of 50 members takes some 10 ms.
+    ///
+    /// # Errors
+    /// [`MembershipError`]. A damaged cache is none: it is put aside, logged, and the node goes on with its invites.
+    pub fn prepare(start: MembershipStart<'_>) -> Result<Prepared, MembershipError> {
+        let cache = Cache::new(start.roster_path);
+        let roster = cache.load()?;
+        let again = Again {
+            key: SigningKey::from_bytes(start.seed),
+            facts: start.facts,
+            invites: start.invites,
+            introducer: start.introducer,
+            clock: start.clock,
+        };
+        let first = again.begin(roster)?;
+        let slot = Slot::new();
+        let handle = MembershipHandle::new(again.clock.clone(), slot.clone(), &first);
+        Ok(Prepared {
+            handle,
+            slot,
+            first,
+            again,
+            cache,
+        })
+    }
+
     /// Carries out what the machine wants and sets the timer.
     fn go_on(&mut self, context: &mut Context<Self>) {
         let Some(machine) = &mut self.machine else { return };
@@ -310,7 +310,7 @@ fn tell_counts(machine: &machine::Membership) {
     }
 }
 
-impl Actor for MembershipActor {
+impl Actor for Membership {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
@@ -323,7 +323,7 @@ impl Actor for MembershipActor {
     }
 }
 
-impl Handler<Inbound> for MembershipActor {
+impl Handler<Inbound> for Membership {
     type Result = ();
 
     fn handle(&mut self, inbound: Inbound, context: &mut Self::Context) {
@@ -337,7 +337,7 @@ impl Handler<Inbound> for MembershipActor {
     }
 }
 
-impl Handler<CallAnswered<CallToken>> for MembershipActor {
+impl Handler<CallAnswered<CallToken>> for Membership {
     type Result = ();
 
     fn handle(&mut self, message: CallAnswered<CallToken>, context: &mut Self::Context) {
@@ -353,7 +353,7 @@ impl Handler<CallAnswered<CallToken>> for MembershipActor {
     }
 }
 
-impl Handler<LinkEvent> for MembershipActor {
+impl Handler<LinkEvent> for Membership {
     type Result = ();
 
     fn handle(&mut self, event: LinkEvent, context: &mut Self::Context) {
@@ -377,7 +377,7 @@ impl Handler<LinkEvent> for MembershipActor {
     }
 }
 
-impl Handler<Revoke> for MembershipActor {
+impl Handler<Revoke> for Membership {
     type Result = ();
 
     fn handle(&mut self, Revoke(node, asker): Revoke, context: &mut Self::Context) {
@@ -390,7 +390,7 @@ impl Handler<Revoke> for MembershipActor {
     }
 }
 
-impl Handler<Saved> for MembershipActor {
+impl Handler<Saved> for Membership {
     type Result = ();
 
     fn handle(&mut self, _: Saved, context: &mut Self::Context) {
@@ -399,7 +399,7 @@ impl Handler<Saved> for MembershipActor {
     }
 }
 
-impl Handler<Stop> for MembershipActor {
+impl Handler<Stop> for Membership {
     type Result = ();
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
@@ -409,7 +409,7 @@ impl Handler<Stop> for MembershipActor {
     }
 }
 
-answers_ping!(MembershipActor);
+answers_ping!(Membership);
 
 #[cfg(test)]
 mod tests;

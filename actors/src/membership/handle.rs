@@ -14,7 +14,7 @@ use truckee_engine::time::UnixSeconds;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Grant, RequestKind, Role, Roles, RosterFile};
 
-use super::{MembershipActor, Revoke};
+use super::{Membership, Revoke};
 use crate::clock::ClockHandle;
 use crate::directory::{Directory, DirectoryWatch, Member};
 use crate::inbound::{Admission, Admitted, Refusal};
@@ -50,7 +50,7 @@ pub enum RevokeFailed {
 
 struct Shared {
     clock: ClockHandle,
-    slot: Slot<MembershipActor>,
+    slot: Slot<Membership>,
     state: Mutex<State>,
     directory: watch::Sender<Arc<Directory>>,
 }
@@ -73,11 +73,7 @@ impl std::fmt::Debug for MembershipHandle {
 }
 
 impl MembershipHandle {
-    pub(super) fn new(
-        clock: ClockHandle,
-        slot: Slot<MembershipActor>,
-        machine: &machine::Membership,
-    ) -> Self {
+    pub(super) fn new(clock: ClockHandle, slot: Slot<Membership>, machine: &machine::Membership) -> Self {
         let view = Arc::new(machine.view());
         let unix = clock.unix();
         let state = State {
