@@ -381,7 +381,7 @@ fn read_introducer<'i>(
     roles: &[Role],
 ) -> Option<IntroducerConfig> {
     // A mesh goes on for a month without its introducers before anybody has to act.
-    const GRANT_DAYS_DEFAULT: Bounded<1, 3650> = Bounded(30);
+    const GRANT_DAYS_DEFAULT: Bounded<1, 730> = Bounded(30);
     let mut section = role_section(reader, root, "introducer", roles.contains(&Role::Introducer))?;
     let days = reader.or(&mut section, "grant_days", GRANT_DAYS_DEFAULT);
     reader.finish(&section);

@@ -12,7 +12,6 @@ mod body;
 mod download;
 mod error;
 mod form;
-mod linger;
 mod observe;
 mod pages;
 mod path;

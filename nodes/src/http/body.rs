@@ -8,13 +8,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
+use actix_web::web;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use metrics::counter;
 use truckee_actors::metrics as names;
 
-use super::linger::SharedPayload;
 use super::port::BodyError;
 
 /// A client that sends nothing for as long holds segments that others could use. Long enough for a mobile network to
@@ -35,7 +35,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a request. `expected` is its `Content-Length`.
-    pub(super) fn of_request(payload: SharedPayload, expected: Option<u64>) -> Body {
+    pub(super) fn of_request(payload: web::Payload, expected: Option<u64>) -> Body {
         let pieces = payload.map(move |piece| {
             piece.map_err(|error| match error {
                 PayloadError::Overflow | PayloadError::EncodingCorrupted => BodyError::Malformed,

@@ -13,7 +13,7 @@ use super::Gateway;
 use super::args::Args;
 use super::body::Body;
 use super::error::{FormError, HttpError, wants_json};
-use super::linger::SharedPayload;
+
 use super::pages;
 use super::path;
 use super::port::{BodyError, UploadError};
@@ -30,16 +30,15 @@ pub(super) async fn post(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let payload = SharedPayload::new(payload);
-    match try_post(&request, payload.clone(), &gateway).await {
+    match try_post(&request, payload, &gateway).await {
         Ok(response) => response,
-        Err(error) => payload.linger(error.respond(&request)),
+        Err(error) => error.respond(&request),
     }
 }
 
 async fn try_post(
     request: &HttpRequest,
-    payload: SharedPayload,
+    payload: web::Payload,
     gateway: &Gateway,
 ) -> Result<HttpResponse, HttpError> {
     let mut args = Args::parse(request.query_string())?;
@@ -65,7 +64,7 @@ async fn try_post(
 
 async fn read_form(
     request: &HttpRequest,
-    payload: SharedPayload,
+    payload: web::Payload,
     gateway: &Gateway,
     args: &mut Args,
 ) -> Result<(Stored, String), HttpError> {

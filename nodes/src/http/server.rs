@@ -17,6 +17,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept for the next request: longer than people pause between two clicks, and than
 /// scrapers' usual 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a body that was refused is read on and thrown away after the answer went out. Closing at once would reset
+/// the connection, and the reset overtakes the answer: the client would see a broken pipe instead of the reason. Enough
+/// for gigabytes from the same machine.
+const LINGER: Duration = Duration::from_secs(5);
 /// The encoder's buffer is flushed when it holds as much: two pieces of a download.
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 /// Scrapers and probes: a few at a time.
@@ -68,6 +72,7 @@ pub fn start_gateway(
         .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(LINGER)
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         // A body that stays here keeps its transfer alive; transfers are drained before this server is.
         .shutdown_timeout(drain.as_secs().max(1))

@@ -77,9 +77,7 @@ impl Rig {
     async fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
-        Answer::parse(&bytes)
+        Answer::read(&mut stream, request.starts_with(b"HEAD")).await
     }
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -117,6 +115,24 @@ struct Answer {
 }
 
 impl Answer {
+    /// Reads until the promised length or the end of the connection.
+    async fn read(stream: &mut TcpStream, no_body: bool) -> Answer {
+        let mut bytes = Vec::new();
+        while stream.read_buf(&mut bytes).await.unwrap() > 0 {
+            if no_body || !bytes.windows(4).any(|four| four == b"\r\n\r\n") {
+                continue;
+            }
+            let answer = Answer::parse(&bytes);
+            let promised = answer
+                .header("content-length")
+                .and_then(|length| length.parse().ok());
+            if promised == Some(answer.body.len()) {
+                return answer;
+            }
+        }
+        Answer::parse(&bytes)
+    }
+
     fn parse(bytes: &[u8]) -> Answer {
         let end = bytes
             .windows(4)

@@ -13,7 +13,7 @@ use super::Gateway;
 use super::args::Args;
 use super::body::Body;
 use super::error::{HttpError, wants_json};
-use super::linger::SharedPayload;
+
 use super::port::{KeyChoice, UploadOutcome, UploadSpec};
 use super::segments::{Begun, begin};
 use super::spool::spool;
@@ -35,16 +35,15 @@ pub(super) async fn put(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let payload = SharedPayload::new(payload);
-    match try_put(&request, payload.clone(), &gateway).await {
+    match try_put(&request, payload, &gateway).await {
         Ok(response) => response,
-        Err(error) => payload.linger(error.respond(&request)),
+        Err(error) => error.respond(&request),
     }
 }
 
 async fn try_put(
     request: &HttpRequest,
-    payload: SharedPayload,
+    payload: web::Payload,
     gateway: &Gateway,
 ) -> Result<HttpResponse, HttpError> {
     let args = Args::parse(request.query_string())?;

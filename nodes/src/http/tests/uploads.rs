@@ -79,9 +79,7 @@ async fn a_body_that_is_cut_never_gets_a_cap() {
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&file).await.unwrap();
         stream.shutdown().await.unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
-        let answer = Answer::parse(&bytes);
+        let answer = Answer::read(&mut stream, false).await;
         assert_eq!(answer.status, 400, "{}", answer.text());
         assert!(
             answer.text().contains(part) && !answer.text().contains("URI:"),

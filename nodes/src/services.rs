@@ -1,0 +1,128 @@
+//! What serves the requests of peers: membership on every node, the share store on those that hold shares.
+//!
+//! Prepared before the node starts, so that a roster or a store that is not in order is an error of the start and not
+//! of a child that is restarted over and over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use truckee_actors::call::MeshHandle;
+use truckee_actors::clock::ClockHandle;
+use truckee_actors::directory::DirectoryWatch;
+use truckee_actors::inbound::{Admission, LinkListener, Router};
+use truckee_actors::membership::{Membership, MembershipHandle, MembershipStart, Prepared};
+use truckee_actors::store::{Disk, DiskPool, FileDisk, PoolConfig, ShareStore};
+use truckee_actors::supervise::{ChildSpec, Slot};
+use truckee_engine::invite::{Address, InviteSecret};
+use truckee_engine::membership::{IntroducerConfig, OwnFacts};
+use truckee_engine::store::{Limits, StoreConfig};
+
+use crate::config::{Config, StorageConfig};
+use crate::dir::NodeDir;
+use crate::identity::Secret;
+use crate::run::RunError;
+use crate::view::{software, wire_roles};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Ready to be started.
+pub(crate) struct Services {
+    membership: Prepared,
+    store: Option<(ChildSpec, Slot<ShareStore>)>,
+}
+
+/// How they hang together with the node's actors.
+pub(crate) struct Wired {
+    pub(crate) admission: Arc<dyn Admission>,
+    pub(crate) router: Router,
+    pub(crate) listeners: Vec<Arc<dyn LinkListener>>,
+    pub(crate) children: Vec<ChildSpec>,
+}
+
+/// Reads the roster and opens the store. Blocks for as long as the disk takes.
+pub(crate) fn prepare(
+    dir: &NodeDir,
+    config: &Config,
+    seed: &Secret<32>,
+    addresses: Vec<Address>,
+    invite_secret: Option<InviteSecret>,
+    clock: &ClockHandle,
+) -> Result<Services, RunError> {
+    let introducer = invite_secret
+        .zip(config.introducer.as_ref())
+        .map(|(secret, introducer)| IntroducerConfig {
+            secret,
+            grant_term: DAY * introducer.grant_days,
+        });
+    let membership = Membership::prepare(MembershipStart {
+        roster_path: dir.roster_path(),
+        seed,
+        facts: OwnFacts {
+            nickname: config.nickname.clone(),
+            addresses,
+            roles: wire_roles(&config.roles),
+            zone: config.zone.clone(),
+            software: software(),
+        },
+        invites: config.invites.clone(),
+        introducer,
+        clock: Arc::clone(clock),
+    })?;
+    let store = config
+        .storage
+        .as_ref()
+        .map(|storage| open_store(dir, storage, clock))
+        .transpose()?;
+    Ok(Services { membership, store })
+}
+
+fn open_store(
+    dir: &NodeDir,
+    storage: &StorageConfig,
+    clock: &ClockHandle,
+) -> Result<(ChildSpec, Slot<ShareStore>), RunError> {
+    let (disk, start) = FileDisk::open(dir.path())?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let pool = DiskPool::start(&disk, PoolConfig::default())?;
+    let config = StoreConfig {
+        quota_bytes: storage.quota_bytes.unwrap_or(u64::MAX),
+        reserve_bytes: storage.reserve_bytes,
+        software: software(),
+        limits: Limits::default(),
+    };
+    let slot = Slot::new();
+    let child = ShareStore::child(config, pool, start, Arc::clone(clock), &slot);
+    Ok((child, slot))
+}
+
+impl Services {
+    /// Knows the roster.
+    pub(crate) fn membership(&self) -> MembershipHandle {
+        self.membership.handle.clone()
+    }
+
+    /// The members of the mesh, as they come and go.
+    pub(crate) fn directory(&self) -> DirectoryWatch {
+        self.membership.handle.directory()
+    }
+
+    /// Ties them to each other and to the mesh.
+    pub(crate) fn wire(self, mesh: &MeshHandle) -> Wired {
+        let members = self.membership.slot.clone();
+        let admission = Arc::new(self.membership.handle.clone());
+        let mut router = Router::new().with_members(members.clone());
+        let mut listeners: Vec<Arc<dyn LinkListener>> = vec![Arc::new(members)];
+        let mut children = vec![self.membership.child(mesh.clone())];
+        if let Some((child, shares)) = self.store {
+            router = router.with_shares(shares.clone());
+            listeners.push(Arc::new(shares));
+            children.push(child);
+        }
+        Wired {
+            admission,
+            router,
+            listeners,
+            children,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Puts a node together: from its configuration and its directory to running actors and listening sockets.
+//!
+//! Order: secrets, sockets, membership, store, transfers, actors, HTTP. Nothing is announced to the mesh before the
+//! node can serve it, and no HTTP request is taken before there is a mesh to serve it from.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use metrics::{counter, gauge};
+use truckee_actors::clock::{ClockHandle, SystemClock};
+use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
+use truckee_actors::metrics as names;
+use truckee_actors::node::{MeshAccess, Node, NodeFailure, NodeParts};
+use truckee_actors::supervise::Health;
+use truckee_actors::tls::TlsIdentity;
+use truckee_actors::transfers::{Transfers, TransfersConfig};
+use truckee_engine::invite::{Address, Invite, InviteSecret};
+use truckee_grid::engines::{Check, Engines};
+use truckee_grid::erasure::ErasureChoice;
+use truckee_grid::keys::ConvergenceSecret;
+use truckee_grid::placement::Candidate;
+
+use crate::config::{Config, ErasureEngine};
+use crate::dir::NodeDir;
+use crate::http::server::{self, Running as HttpServer};
+use crate::http::{Alive, Gateway, Probes};
+use crate::identity::{self, Secret, SecretKind, random_secret};
+use crate::ports::Ports;
+use crate::role::Role;
+use crate::run::RunError;
+use crate::run_file::RunFile;
+use crate::view::{MeshView, OwnFacts, software, wire_roles};
+use crate::{metrics as recorder, services};
+
+/// A node that runs.
+pub(crate) struct Running {
+    run_file: RunFile,
+    node: Node,
+    view: Arc<MeshView>,
+    gateway: Option<RunningGateway>,
+    probes: HttpServer,
+}
+
+struct RunningGateway {
+    state: web::Data<Gateway>,
+    server: HttpServer,
+    transfers: Transfers,
+}
+
+/// Sockets, bound before anything else starts, so that a port in use is found before the mesh hears of the node.
+struct Sockets {
+    mesh: TcpListener,
+    metrics: TcpListener,
+    gateway: Option<TcpListener>,
+}
+
+impl Sockets {
+    fn bind(dir: &NodeDir, config: &Config) -> Result<Sockets, RunError> {
+        let mut ports = Ports::load(dir)?;
+        let mesh = ports.listen("mesh", config.listen)?;
+        let gateway = config
+            .gateway
+            .as_ref()
+            .map(|gateway| ports.listen("gateway", gateway.listen));
+        let metrics = ports.listen("metrics", config.metrics_listen)?;
+        Ok(Sockets {
+            mesh,
+            metrics,
+            gateway: gateway.transpose()?,
+        })
+    }
+}
+
+/// Starts everything; the calling thread must run an actix system.
+pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, RunError> {
+    let recorder = recorder::install()?;
+    let seed: Secret<32> = identity::load(&dir.identity_path(), SecretKind::Identity)?;
+    let tls = TlsIdentity::from_seed(&seed)?;
+    let sockets = Sockets::bind(dir, config)?;
+    let mesh_address = sockets.mesh.local_addr()?;
+    let metrics_address = sockets.metrics.local_addr()?;
+    let http_address = sockets
+        .gateway
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()?;
+    let addresses = advertised(config, mesh_address)?;
+    let clock = SystemClock::handle();
+
+    let own = OwnFacts {
+        node_id: tls.node_id(),
+        nickname: config.nickname.clone(),
+        roles: config.roles.clone(),
+        zone: config.zone.clone(),
+        address: addresses[0].to_string(),
+        happy: config.gateway.as_ref().map(|gateway| gateway.encoding.happy()),
+    };
+    let invite_secret = load_invite_secret(dir, config)?;
+    let invite = invite_secret
+        .clone()
+        .map(|secret| Invite::new(tls.node_id(), addresses.clone(), secret))
+        .transpose()?;
+    let services = services::prepare(dir, config, &seed, addresses, invite_secret, &clock)?;
+    let access = MeshAccess::new(tls.node_id(), services.directory());
+    let mesh = access.handle();
+    let membership = services.membership();
+    let admitted = Box::new(move || membership.has_grant());
+    let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
+    let view = Arc::new(view);
+    let transfers = start_transfers(config, &own, &mesh, &clock, &services)?;
+    let wired = services.wire(&mesh);
+    let parts = NodeParts {
+        identity: tls,
+        roles: wire_roles(&config.roles),
+        clock: Arc::clone(&clock),
+        access,
+        admission: wired.admission,
+        router: wired.router,
+        listeners: wired.listeners,
+        below: wired.children,
+        above: Vec::new(),
+        socket: sockets.mesh,
+        limits: truckee_actors::mesh::MeshLimits::default(),
+        seed: *random_secret()?,
+    };
+    let node = Node::start(parts).await?;
+    actix_rt::spawn(Arc::clone(&view).keep_asking());
+
+    let alive: Arc<dyn Alive> = Arc::new(NodeHealth(node.health().clone()));
+    let upkeep = recorder.clone();
+    actix_rt::spawn(async move {
+        loop {
+            tokio::time::sleep(recorder::UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let render = Box::new(move || {
+        recorder::measure_process();
+        recorder.render()
+    });
+    let probes = web::Data::new(Probes {
+        view: Arc::clone(&view) as _,
+        alive,
+        render,
+    });
+    announce_metrics(config, &clock);
+    let gateway = match (config.gateway.as_ref(), sockets.gateway, transfers) {
+        (Some(gateway), Some(socket), Some(transfers)) => {
+            let state = web::Data::new(gateway_state(dir, config, gateway.encoding, &transfers, &view)?);
+            let server = server::start_gateway(socket, state.clone(), probes.clone(), gateway.workers)?;
+            Some(RunningGateway {
+                state,
+                server,
+                transfers,
+            })
+        }
+        _ => None,
+    };
+    let probes = server::start_probes(sockets.metrics, probes)?;
+    let run_file = RunFile {
+        pid: std::process::id(),
+        node_id: own.node_id.to_base32(),
+        nickname: config.nickname.clone(),
+        roles: config.roles.clone(),
+        mesh: mesh_address,
+        http: http_address.map(|address| format!("http://{address}")),
+        metrics: Some(metrics_address),
+        invite: invite.map(|invite| invite.to_text().as_str().to_owned()),
+    };
+    Ok(Running {
+        run_file,
+        node,
+        view,
+        gateway,
+        probes,
+    })
+}
+
+impl Running {
+    /// What to tell those who may read the node's directory.
+    pub(crate) fn run_file(&self) -> &RunFile {
+        &self.run_file
+    }
+
+    /// Resolves when something broke that only a fresh process can mend.
+    pub(crate) async fn failed(&self) -> NodeFailure {
+        self.node.failed().await
+    }
+
+    /// Stops everything in order. Never fails: what does not end in time is left to the end of the process.
+    pub(crate) async fn stop(self, drain: Duration) {
+        self.view.set_stopping();
+        if let Some(RunningGateway {
+            state,
+            server,
+            transfers,
+        }) = self.gateway
+        {
+            state.close();
+            // The server ends when the answers of the transfers are out; both have the same deadline.
+            let (cancelled, stopped) = tokio::join!(transfers.drain(drain), server.stop(true));
+            if cancelled > 0 {
+                tracing::warn!(
+                    cancelled,
+                    "transfers were still under way and have been cancelled"
+                );
+            }
+            log_stop("gateway", stopped);
+        }
+        for child in self.node.stop().await {
+            tracing::warn!(child = %child, "did not end in time");
+        }
+        log_stop("probes", self.probes.stop(false).await);
+    }
+}
+
+fn log_stop(server: &'static str, stopped: std::io::Result<()>) {
+    if let Err(error) = stopped {
+        tracing::warn!(server, "http server ended badly: {error}");
+    }
+}
+
+/// What is told to others: what the configuration says, else where the node listens.
+fn advertised(config: &Config, bound: SocketAddr) -> Result<Vec<Address>, RunError> {
+    let mut texts = config.advertise.clone();
+    if texts.is_empty() {
+        texts.push(bound.to_string());
+    }
+    let parsed: Result<Vec<Address>, _> = texts.iter().map(|text| Address::parse(text)).collect();
+    Ok(parsed?)
+}
+
+fn load_invite_secret(dir: &NodeDir, config: &Config) -> Result<Option<InviteSecret>, RunError> {
+    if !config.roles.contains(&Role::Introducer) {
+        return Ok(None);
+    }
+    let secret: Secret<{ InviteSecret::BYTES }> =
+        identity::load_or_create(&dir.invite_secret_path(), SecretKind::Invite)?;
+    Ok(Some(InviteSecret::from_bytes(*secret)))
+}
+
+fn start_transfers(
+    config: &Config,
+    own: &OwnFacts,
+    mesh: &truckee_actors::call::MeshHandle,
+    clock: &ClockHandle,
+    services: &services::Services,
+) -> Result<Option<Transfers>, RunError> {
+    let Some(gateway) = &config.gateway else {
+        return Ok(None);
+    };
+    let engines = Engines::select(match gateway.erasure {
+        ErasureEngine::Auto => ErasureChoice::Auto,
+        ErasureEngine::Simd => ErasureChoice::Simd,
+        ErasureEngine::Novelpoly => ErasureChoice::Novelpoly,
+    })?;
+    for status in engines.report() {
+        let fell_back = status.check == Check::Differ;
+        gauge!(names::CODEC_FALLBACK, "codec" => status.what).set(if fell_back { 1.0 } else { 0.0 });
+        if fell_back {
+            tracing::warn!(
+                codec = status.what,
+                engine = status.engine,
+                "the fast engine failed its check"
+            );
+        } else {
+            tracing::info!(
+                codec = status.what,
+                engine = status.engine,
+                check = status.check.name(),
+                "engine"
+            );
+        }
+    }
+    let own_candidate = config.roles.contains(&Role::Storage);
+    let cpu = CpuHandle::new(ThreadPool::start(config.limits.cpu_threads, QUEUE_JOBS_MAX)?);
+    Ok(Some(Transfers::start(TransfersConfig {
+        mesh: mesh.clone(),
+        cpu,
+        clock: Arc::clone(clock),
+        engines,
+        directory: services.directory(),
+        own: own_candidate.then(|| Candidate {
+            id: own.node_id,
+            zone: own.zone.clone(),
+        }),
+        upload_bytes: config.limits.upload_bytes as usize,
+        download_bytes: config.limits.download_bytes as usize,
+    })))
+}
+
+fn gateway_state(
+    dir: &NodeDir,
+    config: &Config,
+    encoding: truckee_grid::params::Encoding,
+    transfers: &Transfers,
+    view: &Arc<MeshView>,
+) -> Result<Gateway, RunError> {
+    let path = dir.convergence_secret_path();
+    let convergence: Secret<32> = identity::load_or_create(&path, SecretKind::Convergence)?;
+    Ok(Gateway::new(
+        Arc::new(transfers.clone()),
+        Arc::clone(view) as _,
+        encoding,
+        config.limits.clone(),
+        ConvergenceSecret::from_bytes(*convergence),
+        dir.path().to_owned(),
+    ))
+}
+
+fn announce_metrics(config: &Config, clock: &ClockHandle) {
+    let roles: Vec<&str> = config.roles.iter().map(|role| role.word()).collect();
+    gauge!(names::NODE_INFO, "version" => software(), "roles" => roles.join(",")).set(1.0);
+    gauge!(names::NODE_START_SECONDS).set(clock.unix().as_secs() as f64);
+    // Counters that have not counted yet would be missing from the first scrapes.
+    for name in [
+        names::HTTP_RECEIVED_BYTES,
+        names::HTTP_SENT_BYTES,
+        names::LINK_SENT_BYTES,
+        names::LINK_RECEIVED_BYTES,
+    ] {
+        counter!(name).increment(0);
+    }
+}
+
+/// Health as the root supervisor sees it.
+struct NodeHealth(Health);
+
+impl Alive for NodeHealth {
+    fn is_alive(&self) -> bool {
+        self.0.unresponsive().is_some_and(|children| children.is_empty())
+    }
+}
