@@ -16,7 +16,10 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{print_json, print_line};
 
-/// Runs a node until it is stopped. The exit code is the node's own.
+/// What a node ends with when another process runs on its directory. Here that is [`Exit::Refused`].
+const NODE_DIR_IN_USE: u8 = 3;
+
+/// Runs a node until it is stopped; 130 after a second signal, which ends it at once.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     let dir = match directory(args) {
         Ok(dir) => dir,
@@ -33,7 +36,12 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         eprintln!("truckee: cannot start a thread that watches for the end of the parent process: {error}");
         return Exit::Failed.into();
     }
-    run_node(&dir, &RunOptions::default())
+    let code = run_node(&dir, &RunOptions::default());
+    if code == ExitCode::from(NODE_DIR_IN_USE) {
+        Exit::Refused.into()
+    } else {
+        code
+    }
 }
 
 /// The node's directory: given, or where the given configuration stands.
@@ -89,7 +97,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), CliError> {
             .file_name()
             .map_or_else(|| "node".into(), |name| name.to_string_lossy().into_owned()),
     };
-    let mut spec = InitSpec::new(args.dir.clone(), nickname, roles);
+    let mut spec = InitSpec::new(&args.dir, &nickname, &roles);
     spec.listen = args.listen;
     spec.advertise.clone_from(&args.advertise);
     spec.zone.clone_from(&args.zone);
