@@ -40,7 +40,7 @@ use crate::clock::ClockHandle;
 use crate::cpu::CpuHandle;
 use crate::directory::DirectoryWatch;
 use crate::gate::{ByteGate, BytePermit, GateError, tell};
-use crate::supervise::{self, ChildId, ChildSpec, Health, Slot, StartChild, Supervisor};
+use crate::supervise::{self, ChildId, ChildSpec, Health, Slot, StartChild, StopOrder, Supervisor};
 
 mod account;
 mod download;
@@ -179,7 +179,9 @@ struct Shared {
 impl Transfers {
     /// Starts the supervisor of transfers on the calling thread, which must run actix or a local set of tokio.
     pub fn start(config: TransfersConfig) -> Self {
-        let supervisor = Supervisor::new(Arc::clone(&config.clock), (), Health::new()).start();
+        let supervisor = Supervisor::new(Arc::clone(&config.clock), (), Health::new())
+            .stopping(StopOrder::AllAtOnce)
+            .start();
         Self(Arc::new(Shared {
             supervisor,
             upload_gate: ByteGate::new("uploads", config.upload_bytes),
@@ -313,7 +315,10 @@ impl Transfers {
         make: fn(S, &TransfersConfig, account::Active, supervise::ExitGuard) -> A,
     ) -> Result<(), crate::gate::Gone>
     where
-        A: Actor<Context = Context<A>> + Handler<supervise::Stop> + Handler<supervise::Ping> + Handler<supervise::Kill>,
+        A: Actor<Context = Context<A>>
+            + Handler<supervise::Stop>
+            + Handler<supervise::Ping>
+            + Handler<supervise::Kill>,
         S: Send + 'static,
     {
         let name = self.0.next_name.fetch_add(1, Ordering::Relaxed).to_string();

@@ -37,7 +37,9 @@ const WINDOW_START: usize = 2;
 type Chunk = Result<Bytes, DownloadError>;
 
 /// The bytes of a file or of a part of it, in pieces of at most a segment. Ends with `None` after the last byte; an
-/// error is the last thing it gives. Dropping it cancels the download.
+/// error is the last thing it gives. A stream that ends before it gave as many bytes as were asked for was killed while
+/// its reader took nothing, or its actor panicked: that is [`DownloadError::Internal`] to the reader, who counts.
+/// Dropping the stream cancels the download.
 #[derive(Debug)]
 pub struct DownloadStream {
     /// The pieces.
