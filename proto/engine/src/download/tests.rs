@@ -50,7 +50,7 @@ fn a_healthy_grid_is_read_from_the_shares_that_decode_for_nothing() {
         downloaded.result.err()
     );
     each_peer(&mut world, |index, peer| {
-        assert_eq!(peer.reads.is_empty(), index >= 3, "peer {index}")
+        assert_eq!(peer.reads.is_empty(), index >= 3, "peer {index}");
     });
     assert_eq!(
         (
@@ -185,7 +185,7 @@ fn shares_far_down_the_ring_are_found() {
 fn seven_peers_frozen_from_the_start_cost_less_than_two_seconds() {
     let (mut world, done) = stored(10, LEN);
     each_peer(&mut world, |index, peer| {
-        peer.frozen_from = (index < 7).then_some(Mono::ZERO)
+        peer.frozen_from = (index < 7).then_some(Mono::ZERO);
     });
     let downloaded = run_download(&mut world, &Reader::of(&done));
     assert!(
@@ -230,7 +230,7 @@ fn seven_peers_that_freeze_midway_cost_about_two_seconds_at_most() {
 fn peers_that_die_midway_are_replaced_at_once() {
     let (mut world, done) = stored(10, LEN);
     each_peer(&mut world, |index, peer| {
-        peer.dies_after = (index < 7).then_some(4 + u32::from(index))
+        peer.dies_after = (index < 7).then_some(4 + u32::from(index));
     });
     let downloaded = run_download(&mut world, &Reader::of(&done));
     assert!(
@@ -250,7 +250,7 @@ fn an_eighth_death_is_too_many_and_the_end_comes_soon() {
     let (mut world, done) = stored(10, LEN);
     let down_from = world.now + Duration::from_millis(25);
     each_peer(&mut world, |index, peer| {
-        peer.down_from = (index < 8).then_some(down_from)
+        peer.down_from = (index < 8).then_some(down_from);
     });
     let downloaded = run_download(&mut world, &Reader::of(&done));
     let too_few = too_few(&downloaded.result);
@@ -318,7 +318,7 @@ fn with_eight_bad_shares_nothing_bad_is_served() {
     for len in [700, LEN] {
         let (mut world, done) = stored(10, len);
         each_peer(&mut world, |index, peer| {
-            peer.bad_blocks_from = (index < 8).then_some(0)
+            peer.bad_blocks_from = (index < 8).then_some(0);
         });
         let downloaded = run_download(&mut world, &Reader::of(&done));
         let too_few = too_few(&downloaded.result);

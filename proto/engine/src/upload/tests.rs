@@ -129,7 +129,7 @@ fn fewer_peers_than_shares_get_several_each() {
             (10, 7, false)
         );
         each_peer(&mut world, |_, peer| {
-            assert!((1..=2).contains(&peer.shares.len()))
+            assert!((1..=2).contains(&peer.shares.len()));
         });
         comes_back(&mut world, &uploaded, len);
     }
@@ -211,7 +211,7 @@ fn four_peers_that_die_midway_are_too_many() {
     let mut world = World::new(10);
     let down_from = world.now + Duration::from_millis(30);
     each_peer(&mut world, |index, peer| {
-        peer.down_from = (index < 4).then_some(down_from)
+        peer.down_from = (index < 4).then_some(down_from);
     });
     let config = Config {
         window_bytes: 4 * 1024,
@@ -382,7 +382,7 @@ fn a_body_that_fails_fails_the_upload_and_aborts_its_shares() {
         let uploaded = run_upload(&mut world, config, &body);
         assert_eq!(uploaded.result.expect_err("no body"), UploadError::Body(fault));
         each_peer(&mut world, |index, peer| {
-            assert_eq!(peer.aborted.len(), 1, "peer {index}")
+            assert_eq!(peer.aborted.len(), 1, "peer {index}");
         });
         assert!(world.stored().is_empty());
     }
@@ -401,7 +401,7 @@ fn a_cancel_aborts_what_is_open() {
     let uploaded = run_upload(&mut world, config, &body);
     assert_eq!(uploaded.result.expect_err("cancelled"), UploadError::Cancelled);
     each_peer(&mut world, |index, peer| {
-        assert_eq!(peer.aborted.len(), 1, "peer {index}")
+        assert_eq!(peer.aborted.len(), 1, "peer {index}");
     });
 }
 
