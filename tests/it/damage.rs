@@ -147,11 +147,11 @@ fn all_errors_of_a_configuration_are_told_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let node = dir.path().join("node");
     let node = node.to_str().unwrap();
-    let made = rig::run(program(), ["init", "--dir", node, "--role", "storage"]);
+    let made = rig::run(program(), ["init", "--dir", node, "--role", "introducer"]);
     assert!(made.status.success(), "{}", stderr(&made));
     let config = dir.path().join("node/truckee.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    let text = text.replace("roles = [\"storage\"]", "roles = [\"storage\", \"baker\"]");
+    let text = text.replace("roles = [\"introducer\"]", "roles = [\"introducer\", \"baker\"]");
     std::fs::write(
         &config,
         format!("colour = \"red\"\n{text}\n[log]\nlevel = \"loudest\"\n"),

@@ -13,6 +13,9 @@ use crate::output::bytes_text;
 /// Share of all processors' time that other processes may take before a round counts as disturbed.
 const DISTURBED_SHARE: f64 = 0.1;
 
+/// Files from this size on are measured by their bytes, smaller ones by their number.
+const LARGE_BYTES: u64 = 1 << 20;
+
 const MIB: f64 = 1024.0 * 1024.0;
 const GIB: f64 = 1024.0 * MIB;
 
@@ -102,12 +105,8 @@ impl Outcome {
         } else {
             format!("{} clients", self.work.clients)
         };
-        let cpu = self.nodes_seen && self.total_bytes() > 0.0;
-        let cpu = if cpu {
-            format!(
-                "{:.1}",
-                self.spread(|round| round.cpu.nodes).median * GIB / self.total_bytes()
-            )
+        let cpu = if self.nodes_seen {
+            self.cpu_text()
         } else {
             "–".into()
         };
@@ -132,9 +131,18 @@ impl Outcome {
         )
     }
 
+    /// CPU of all nodes: per GiB for large files, per file for small ones.
+    fn cpu_text(&self) -> String {
+        let seconds = self.spread(|round| round.cpu.nodes).median;
+        if self.work.size_bytes >= LARGE_BYTES {
+            return format!("{:.1} s/GiB", seconds * GIB / self.total_bytes());
+        }
+        format!("{:.1} ms/file", seconds * 1e3 / self.work.files as f64)
+    }
+
     /// Bytes per second for large files, files per second for small ones.
     fn speed_text(&self) -> String {
-        if self.work.size_bytes >= 1024 * 1024 {
+        if self.work.size_bytes >= LARGE_BYTES {
             let spread = self.spread(|round| self.total_bytes() / round.seconds / MIB);
             let mb = spread.median * MIB / 1e6;
             return format!(
@@ -198,7 +206,7 @@ fn millis(duration: std::time::Duration) -> f64 {
 /// The table, in Markdown.
 pub(crate) fn table(outcomes: &[Outcome]) -> Vec<String> {
     let mut lines = vec![
-        "| what | median [min–max] | latency p50 / p90 / p99, ms | CPU s per GiB, all nodes | peak memory, gateway | peak memory, all nodes |"
+        "| what | median [min–max] | latency p50 / p90 / p99, ms | CPU, all nodes | peak memory, gateway | peak memory, all nodes |"
             .to_owned(),
         "|---|---|---|---|---|---|".to_owned(),
     ];
@@ -275,7 +283,7 @@ mod tests {
         let one = outcome(vec![round(8.0, 0.0)]);
         let row = one.row();
         assert!(row.contains("128 MiB/s = 134 MB/s"), "{row}");
-        assert!(row.contains("| 1.0 | 50.0 MiB | 300 MiB |"), "{row}");
+        assert!(row.contains("| 1.0 s/GiB | 50.0 MiB | 300 MiB |"), "{row}");
         let value = one.json();
         assert_eq!(
             value["bytes_per_second"]["median"],
