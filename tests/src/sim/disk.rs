@@ -219,16 +219,29 @@ impl Disk {
     pub fn rot(&mut self) -> Option<ShareName> {
         let names: Vec<ShareName> = self.shares.keys().copied().collect();
         let name = *self.rng.pick(&names)?;
-        let file = self.shares.get_mut(&name)?;
-        let at = self.rng.size(0, file.len().checked_sub(1)?);
-        file[at] ^= 1 << self.rng.below(8);
-        self.rotted.insert(name);
+        self.turn_bit(name);
         Some(name)
+    }
+
+    /// Turns a bit of every finished share.
+    pub fn rot_all(&mut self) -> Vec<ShareName> {
+        let names: Vec<ShareName> = self.shares.keys().copied().collect();
+        names.iter().for_each(|name| self.turn_bit(*name));
+        names
     }
 
     /// Has a bit of this share been turned?
     pub fn is_rotted(&self, name: ShareName) -> bool {
         self.rotted.contains(&name)
+    }
+
+    fn turn_bit(&mut self, name: ShareName) {
+        let Some(file) = self.shares.get_mut(&name).filter(|file| !file.is_empty()) else {
+            return;
+        };
+        let at = self.rng.size(0, file.len() - 1);
+        file[at] ^= 1 << self.rng.below(8);
+        self.rotted.insert(name);
     }
 
     fn keep(&mut self, name: ShareName, file: Vec<u8>) {

@@ -6,7 +6,7 @@
 //!
 //! From the bottom: [`rng`] and [`scheduler`] (what happens next), [`network`] (connections), [`disk`], [`node`] (the
 //! machines put together), [`mix`] and [`faults`] (what goes wrong), [`wishes`] (what clients want), [`model`] (what must
-//! hold), [`world`] (one step) and [`run`] (from start to the last check).
+//! hold), [`world`] (one step), [`run`] (from start to the last check) and [`scenario`] (a story told by hand).
 
 use std::sync::OnceLock;
 
@@ -22,6 +22,7 @@ pub mod network;
 pub mod node;
 pub mod rng;
 pub mod run;
+pub mod scenario;
 pub mod scheduler;
 pub mod shares;
 mod stream;

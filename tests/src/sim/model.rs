@@ -177,6 +177,11 @@ impl Model {
         })
     }
 
+    /// Of which file does `host` promise to hold this share?
+    pub fn promised_hash(&self, host: usize, name: ShareName) -> Option<Hash> {
+        self.promised.get(&(host, name)).copied()
+    }
+
     /// Has `host` promised to hold this share?
     pub fn is_promised(&self, host: usize, name: ShareName) -> bool {
         self.promised.contains_key(&(host, name))

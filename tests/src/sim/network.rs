@@ -159,6 +159,13 @@ impl Network {
         self.tainted.contains(&pair(one, other))
     }
 
+    /// Has any frame to or from this host been mistreated?
+    pub fn any_taint(&self, host: usize) -> bool {
+        self.tainted
+            .iter()
+            .any(|(one, other)| *one == host || *other == host)
+    }
+
     /// What is to happen and when, since the last call.
     pub fn events(&mut self) -> impl Iterator<Item = (Micros, NetEvent)> + '_ {
         self.events.drain(..)
@@ -220,6 +227,8 @@ impl Network {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.open[Side::Acceptor.index()] = listens;
             conn.answered = listens;
+            // The dialler hears of the connection before it hears anything over it.
+            conn.streams[Side::Acceptor.index()].not_before(due);
         }
         listens
     }

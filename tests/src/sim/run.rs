@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use truckee_engine::store::MEASURE_EVERY;
 use truckee_wire::message::Role;
 
 use super::mix::{Mix, Size};
@@ -119,6 +120,8 @@ impl World {
         self.heal();
         self.collect();
         self.until(WELL_WITHIN, Self::well)?;
+        // By then every store has noticed that its disk has room again.
+        self.pass(MEASURE_EVERY.as_micros() as Micros + SECONDS)?;
         self.serve_last_orders()?;
         self.until(TIDY_WITHIN, Self::tidy)?;
         for (host, at) in self.hosts.iter().enumerate() {
@@ -188,11 +191,27 @@ impl World {
     /// Does everybody see everybody, over one link, and is nothing under way?
     fn well(&self) -> Result<(), String> {
         self.nothing_running()?;
-        for (host, at) in self.hosts.iter().enumerate() {
-            let Some(node) = &at.node else {
-                return Err(format!("node {host} is off"));
-            };
-            for peer in self.book.all().iter().filter(|peer| peer.host != host) {
+        match self
+            .hosts
+            .iter()
+            .position(|host| host.node.is_none() || host.frozen)
+        {
+            Some(host) => Err(format!("node {host} is off")),
+            None => self.well_among_the_living(),
+        }
+    }
+
+    /// Does every node that is on, and not frozen, see every other such node over one link?
+    pub(super) fn well_among_the_living(&self) -> Result<(), String> {
+        let lives = |host: usize| self.hosts[host].node.is_some() && !self.hosts[host].frozen;
+        for (host, at) in self.hosts.iter().enumerate().filter(|(host, _)| lives(*host)) {
+            let Some(node) = &at.node else { continue };
+            for peer in self
+                .book
+                .all()
+                .iter()
+                .filter(|peer| peer.host != host && lives(peer.host))
+            {
                 node.sees(peer)
                     .map_err(|why| format!("node {host} does not see node {}: {why}", peer.host))?;
             }
@@ -201,7 +220,7 @@ impl World {
     }
 
     /// Is nothing left over?
-    fn tidy(&self) -> Result<(), String> {
+    pub(super) fn tidy(&self) -> Result<(), String> {
         for (host, at) in self.hosts.iter().enumerate() {
             let left = at.node.as_ref().map_or(Ok(()), |node| node.idle());
             left.map_err(|what| format!("node {host} is not idle: {what}"))?;

@@ -43,6 +43,11 @@ impl Stream {
         self.chunks.push_back((self.last_due, chunk));
     }
 
+    /// Nothing arrives before `due`.
+    pub(super) fn not_before(&mut self, due: Micros) {
+        self.last_due = self.last_due.max(due + 1);
+    }
+
     /// The time of the next arrival, if one has to be announced.
     pub(super) fn arm(&mut self) -> Option<Micros> {
         if self.armed {

@@ -284,8 +284,9 @@ impl World {
             return;
         }
         self.network.set_asleep(self.scheduler.now(), host, false);
-        for event in std::mem::take(&mut self.hosts[host].stalled) {
-            self.scheduler.after(0, event);
+        // In their order: what one thing depends on comes before it.
+        for (delay, event) in (0..).zip(std::mem::take(&mut self.hosts[host].stalled)) {
+            self.scheduler.after(delay, event);
         }
     }
 
@@ -293,7 +294,10 @@ impl World {
         match event {
             Event::Net(event) => self.net(event),
             Event::Wake(host, life) => {
-                if self.is_awake(host, life, || Event::Wake(host, life)) {
+                let due = self.hosts[host]
+                    .wake_at
+                    .is_some_and(|armed| armed <= self.scheduler.now());
+                if due && self.is_awake(host, life, || Event::Wake(host, life)) {
                     self.hosts[host].wake_at = None;
                     self.with_node(host, Node::wake);
                 }

@@ -7,63 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use truckee_engine::session::{Config, Event, InboundId, RequestId, Session, keeps_newer_link};
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
-use truckee_wire::message::{Failure, GoodbyeReason, Hello, Request, Response, SessionId};
+use truckee_wire::message::{Failure, GoodbyeReason, Hello, Response, SessionId};
 
 use super::peer::{Call, Peer};
+use super::socket::{LinkEvent, Socket, translate};
 use super::{CallResult, Caller};
 use crate::sim::network::{ConnId, Side};
 use crate::sim::rng::Rng;
 use crate::sim::world::Ctx;
-
-/// What the rest of the node has to know or decide.
-#[derive(Debug)]
-pub(super) enum LinkEvent {
-    /// A peer has introduced itself: [`Links::admit`] or [`Links::refuse`] it.
-    Hello {
-        conn: ConnId,
-        peer: NodeId,
-        hello: Box<Hello>,
-    },
-    /// A peer asks for something: [`Links::respond`] exactly once.
-    Request {
-        conn: ConnId,
-        id: InboundId,
-        peer: NodeId,
-        link: u64,
-        request: Box<Request>,
-        deadline: Mono,
-    },
-    /// The peer does not want the answer any more, which is to be given all the same.
-    Cancelled { conn: ConnId, id: InboundId },
-    /// A call has ended.
-    Answer { caller: Caller, result: Box<CallResult> },
-    /// There is a link to a run of the peer's process.
-    Up { peer: NodeId },
-    /// The last connection of a link is gone.
-    Down { peer: NodeId, link: u64 },
-}
-
-#[derive(Debug)]
-struct Socket {
-    peer: NodeId,
-    side: Side,
-    session: Session,
-    /// The run of the peer's process and the link that it is, once admitted.
-    greeted: Option<(SessionId, u64)>,
-    leaving: bool,
-    calls: BTreeMap<RequestId, Caller>,
-    serving: BTreeSet<InboundId>,
-}
-
-impl Socket {
-    fn takes_calls(&self) -> bool {
-        self.greeted.is_some() && !self.leaving
-    }
-}
 
 /// All connections of a node.
 #[derive(Debug)]
@@ -199,6 +153,8 @@ impl Links {
         if let Some(socket) = self.sockets.get_mut(&conn) {
             socket.session.handle_link_lost(ctx.now);
             self.pump(ctx, conn);
+        } else if let Some(peer) = self.dialled_peer(conn) {
+            self.dial_failed(ctx.now, peer);
         }
     }
 
@@ -371,15 +327,7 @@ impl Links {
             return;
         };
         let side = socket.side;
-        while ctx.network.has_room(conn, side) {
-            let Some(frame) = socket.session.poll_transmit(ctx.now) else {
-                break;
-            };
-            let mut bytes = BytesMut::with_capacity(frame.len());
-            bytes.extend_from_slice(&frame.head);
-            bytes.extend_from_slice(&frame.payload);
-            ctx.network.send(ctx.at(), conn, side, bytes.freeze());
-        }
+        socket.transmit(ctx, conn);
         let mut closed = false;
         while let Some(event) = socket.session.poll_event() {
             if closed {
@@ -396,6 +344,8 @@ impl Links {
         }
         if closed {
             self.closed(ctx, conn, side);
+        } else {
+            socket.check(ctx);
         }
     }
 
@@ -457,70 +407,5 @@ impl Links {
         self.peers
             .entry(id)
             .or_insert_with(|| Peer::new(seed, first_dial))
-    }
-}
-
-fn translate(
-    ctx: &mut Ctx<'_>,
-    callers: &mut BTreeMap<Caller, (ConnId, RequestId)>,
-    socket: &mut Socket,
-    conn: ConnId,
-    event: Event,
-) -> Option<LinkEvent> {
-    let peer = socket.peer;
-    match event {
-        Event::HelloReceived(hello) => Some(LinkEvent::Hello {
-            conn,
-            peer,
-            hello: Box::new(hello),
-        }),
-        Event::Request {
-            id,
-            request,
-            deadline,
-            ..
-        } => {
-            if !socket.serving.insert(id) {
-                ctx.violation(format!("a session gives out request {id:?} twice"));
-            }
-            let Some((_, link)) = socket.greeted else {
-                ctx.violation("a session gives out a request before its peer was admitted");
-                return None;
-            };
-            Some(LinkEvent::Request {
-                conn,
-                id,
-                peer,
-                link,
-                request: Box::new(request),
-                deadline,
-            })
-        }
-        Event::Cancelled { id } => Some(LinkEvent::Cancelled { conn, id }),
-        Event::Answer { id, result } => {
-            let Some(caller) = socket.calls.remove(&id) else {
-                ctx.violation(format!(
-                    "a session answers {id:?}, which nobody asked or which has ended"
-                ));
-                return None;
-            };
-            callers.remove(&caller);
-            Some(LinkEvent::Answer {
-                caller,
-                result: Box::new(result),
-            })
-        }
-        Event::PeerLeaving(_) => {
-            socket.leaving = true;
-            None
-        }
-        Event::Closed(reason) => {
-            ctx.trace.note(
-                Some(ctx.host),
-                "link closes",
-                format_args!("{conn:?}: {reason:?}"),
-            );
-            None
-        }
     }
 }

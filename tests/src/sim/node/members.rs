@@ -38,6 +38,8 @@ pub(super) struct Members {
     machine: Membership,
     admission: Admission,
     process: SessionId,
+    /// Payload of unanswered requests that this node takes over one link.
+    takes_bytes: u32,
     to_write: Option<Bytes>,
     changed: bool,
 }
@@ -58,6 +60,7 @@ impl Members {
             admission: Admission::new(Arc::new(machine.view())),
             machine,
             process: SessionId(rng.array()),
+            takes_bytes: [16 << 10, 64 << 10, INFLIGHT_BYTES_DEFAULT][rng.size(0, 2)],
             to_write: None,
             changed: true,
         }
@@ -72,7 +75,7 @@ impl Members {
             grant: view.own_grant().cloned(),
             announcement_sequence: view.own_sequence(),
             frame_bytes_max: FRAME_BYTES_MAX as u32,
-            inflight_bytes_max: INFLIGHT_BYTES_DEFAULT,
+            inflight_bytes_max: self.takes_bytes,
         }
     }
 

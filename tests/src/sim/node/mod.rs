@@ -8,136 +8,36 @@ mod downloads;
 mod links;
 mod members;
 mod peer;
+mod socket;
 mod store;
+mod types;
 mod uploads;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use bytes::Bytes;
-use truckee_engine::session::{CallError, InboundId};
-use truckee_engine::store::{DiskOp, DiskToken};
+use truckee_engine::session::CallError;
 use truckee_engine::time::Mono;
-use truckee_engine::transfer::Token;
-use truckee_grid::ids::{NodeId, SegmentIndex, StorageIndex};
-use truckee_grid::pipeline::{DecodeError, DecodedSegment, EncodedSegment};
+use truckee_grid::ids::{NodeId, StorageIndex};
 use truckee_grid::placement::{Candidate, ring_order};
 use truckee_wire::message::{Failure, FailureCode, Lane, Request, RequestKind, Response, Role};
 
 pub use self::downloads::DownloadOrder;
+pub use self::types::{CallResult, Caller, Decoded, Job, ReplyTo, Write};
 pub use self::uploads::{Misbehaviour, UploadOrder};
 
 use self::downloads::Downloads;
-use self::links::{LinkEvent, Links};
+use self::links::Links;
 use self::members::Members;
 use self::peer::Call;
+use self::socket::LinkEvent;
 use self::store::Keeper;
+use self::types::{Errand, OWN_LINK};
 use self::uploads::Uploads;
-use super::disk::Disk;
 use super::identity::Identity;
 use super::model::OrderId;
 use super::network::{ConnId, Side};
 use super::rng::Rng;
-use super::shares;
 use super::world::Ctx;
-
-/// How a call ends.
-pub type CallResult = Result<Response, CallError>;
-
-/// What came of decoding a segment; none: the decoder itself failed.
-pub type Decoded = Option<Result<DecodedSegment, DecodeError>>;
-
-/// The link of a node to itself, which never goes down.
-const OWN_LINK: u64 = 0;
-
-/// Whom the end of a call is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Caller {
-    /// An upload.
-    Upload(OrderId, Token),
-    /// A download.
-    Download(OrderId, Token),
-    /// The membership machine.
-    Members(u64),
-    /// Nobody; the number makes it one of a kind.
-    Nobody(u64),
-}
-
-/// Whom an answer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReplyTo {
-    /// A peer, over this connection of this link.
-    Link(u64, ConnId, InboundId),
-    /// The node itself.
-    Own(Caller),
-}
-
-impl ReplyTo {
-    fn link(self) -> u64 {
-        match self {
-            Self::Link(link, ..) => link,
-            Self::Own(_) => OWN_LINK,
-        }
-    }
-}
-
-/// What a machine wants done.
-#[derive(Debug)]
-pub(super) enum Errand {
-    /// Send a request.
-    Call {
-        caller: Caller,
-        peer: NodeId,
-        request: Box<Request>,
-        lane: Lane,
-        budget: Duration,
-    },
-    /// Forget a call.
-    Cancel(Caller),
-    /// Send a request whose end nobody waits for.
-    Notify {
-        peer: NodeId,
-        request: Box<Request>,
-        budget: Duration,
-    },
-}
-
-/// What a node waits for outside of the network.
-#[derive(Debug)]
-pub enum Job {
-    /// A client gives the next segment.
-    Body(OrderId),
-    /// A segment is encoded.
-    Encoded(OrderId, SegmentIndex, Option<EncodedSegment>),
-    /// A reader has taken a delivery.
-    Read(OrderId),
-    /// A segment is decoded.
-    Decoded(OrderId, SegmentIndex, Decoded),
-    /// A disk operation ends.
-    Disk(DiskToken),
-    /// The roster file is to be written now.
-    Roster,
-}
-
-/// A write that was under way when a node stopped.
-#[derive(Debug)]
-pub enum Write {
-    /// Of a share.
-    Share(DiskOp),
-    /// Of the roster.
-    Roster(Bytes),
-}
-
-impl Write {
-    /// It had reached the disk after all.
-    pub fn carry_out(self, disk: &mut Disk) {
-        match self {
-            Self::Share(op) => drop(shares::carry_out(disk, op)),
-            // Like any write it may fail; then the old file is still there.
-            Self::Roster(bytes) => drop(disk.write_roster(bytes)),
-        }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]

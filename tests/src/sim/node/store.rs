@@ -25,7 +25,18 @@ struct Serving {
     /// Who asked; none for the node itself.
     asker: Option<usize>,
     /// What a positive answer promises.
-    promise: Option<(shares::Name, Hash)>,
+    about: About,
+}
+
+/// What a request is about, as far as its answer can be a promise.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    /// Storing a share of the file whose UEB has this hash.
+    Share(shares::Name, Hash),
+    /// Any shares of a file.
+    File(StorageIndex),
+    /// Nothing.
+    Nothing,
 }
 
 /// See the module.
@@ -78,19 +89,14 @@ impl Keeper {
     ) {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
-        let promise = match &request {
-            Request::PutShare(put) => Some(((put.si, put.share), put.file.ueb.hash())),
-            Request::CloseShare(close) => Some(((close.si, close.share), close.file.ueb.hash())),
-            _ => None,
+        let about = match &request {
+            Request::PutShare(put) => About::Share((put.si, put.share), put.file.ueb.hash()),
+            Request::CloseShare(close) => About::Share((close.si, close.share), close.file.ueb.hash()),
+            Request::OpenShare(open) => About::Share((open.si, open.share), Hash([0; 32])),
+            Request::FindShares(find) => About::File(find.si),
+            _ => About::Nothing,
         };
-        self.serving.insert(
-            ticket,
-            Serving {
-                reply,
-                asker,
-                promise,
-            },
-        );
+        self.serving.insert(ticket, Serving { reply, asker, about });
         let asked = Asked {
             ticket,
             link: reply.link(),
@@ -154,6 +160,10 @@ impl Keeper {
             ctx.model.share_taken_back(ctx.host, name);
         }
         let kind = op.name();
+        ctx.line(
+            "disk operation ends",
+            [token.0, op.si().map_or(0, |si| crate::sim::trace::digest(&si.0))],
+        );
         let done = shares::carry_out(ctx.disk, op);
         if let Err(fault) = &done.reply.result {
             ctx.trace
@@ -214,6 +224,10 @@ impl Keeper {
             due = due.max(*last + 1);
             *last = due;
         }
+        ctx.line(
+            op.name(),
+            [token.0, op.si().map_or(0, |si| crate::sim::trace::digest(&si.0))],
+        );
         self.pending.insert(token, op);
         ctx.after(due - ctx.at(), Job::Disk(token));
     }
@@ -221,25 +235,49 @@ impl Keeper {
 
 /// Notes what an answer promises, and looks whether it is true.
 fn promised(ctx: &mut Ctx<'_>, serving: &Serving, result: &Result<Response, Failure>) {
-    let Some((name, ueb_hash)) = serving.promise else {
-        return;
+    let stored = |response: &Response| {
+        matches!(
+            response,
+            Response::ShareClosed | Response::SharePut { .. } | Response::ShareOpened { already_there: true }
+        )
     };
-    if !matches!(result, Ok(Response::ShareClosed | Response::SharePut { .. })) {
-        return;
+    match (result, serving.about) {
+        (Ok(response), About::Share(name, ueb_hash)) if stored(response) => {
+            let asked_by_tainted = serving
+                .asker
+                .is_some_and(|asker| ctx.network.is_tainted(asker, ctx.host));
+            shows(ctx, name, asked_by_tainted);
+            let holds_another = ctx
+                .model
+                .promised_hash(ctx.host, name)
+                .is_some_and(|held| held != ueb_hash);
+            if holds_another && *response != (Response::ShareOpened { already_there: true }) {
+                ctx.violation("a share of another file is taken for the one that was stored");
+            }
+        }
+        (Ok(Response::FoundShares(found)), About::File(si)) => {
+            for share in &found.shares {
+                shows(ctx, (si, *share), false);
+            }
+        }
+        _ => {}
     }
+}
+
+/// The store says that it holds a share: from now on it has to, and soundly, unless what came to it was damaged.
+fn shows(ctx: &mut Ctx<'_>, name: shares::Name, asked_by_tainted: bool) {
     ctx.line(
-        "promises share",
+        "shows share",
         [u64::from(name.1.0), crate::sim::trace::digest(&name.0.0)],
     );
-    let tainted = serving
-        .asker
-        .is_some_and(|asker| ctx.network.is_tainted(asker, ctx.host));
-    if tainted || ctx.disk.is_rotted(name) {
-        ctx.model.share_spoilt(ctx.host, name);
-        return;
-    }
-    ctx.model.share_promised(ctx.host, name, ueb_hash);
-    if let Err(broken) = ctx.model.check_share(ctx.host, name, ueb_hash, ctx.disk) {
-        ctx.violation(broken.0);
+    match ctx.disk.look(name).and_then(shares::sound) {
+        Some(ueb_hash) => ctx.model.share_promised(ctx.host, name, ueb_hash),
+        None if asked_by_tainted || ctx.disk.is_rotted(name) || ctx.network.any_taint(ctx.host) => {
+            ctx.model.share_spoilt(ctx.host, name);
+        }
+        None => ctx.violation(format!(
+            "says that it holds share {} of {}, soundly, and does not",
+            name.1, name.0
+        )),
     }
 }

@@ -306,8 +306,9 @@ impl Run {
             let may_be_lost = ctx.network.is_tainted(ctx.host, host) || ctx.model.was_spoilt(host, name);
             if !ctx.model.is_promised(host, name) && !may_be_lost {
                 ctx.violation(format!(
-                    "upload {} counts share {share}, which {peer} never promised",
-                    order.id.0
+                    "upload {} counts share {share} of {:x}, which node {host} never promised",
+                    order.id.0,
+                    trace::digest(&name.0.0)
                 ));
             }
         }

@@ -1,0 +1,130 @@
+//! Stories with a time in them: what a person waits for while peers freeze, die and come back.
+
+use std::time::Duration;
+
+use truckee_tests::sim::model::Outcome;
+use truckee_tests::sim::scenario::Scenario;
+
+/// What is to go on "within about two seconds" although peers freeze: the life of a frozen link that is in use (half a
+/// second to the ping, two more to the end of patience), and what the mesh does otherwise in that time.
+const FROZEN_PEERS_COST_AT_MOST: Duration = Duration::from_millis(3500);
+const SEEDS: std::ops::Range<u64> = 0..12;
+
+fn stored(story: &mut Scenario, bytes: usize) -> truckee_tests::sim::model::StoredFile {
+    let order = story.upload(bytes, (3, 10, 7));
+    story.wait_for(order);
+    story.file_of(order)
+}
+
+#[test]
+fn a_peer_frozen_before_the_upload_delays_it_by_seconds_only() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let frozen = story.stores()[usize::try_from(seed % 10).unwrap_or(0)];
+        story.freeze(&[frozen]);
+        let order = story.upload(40_000, (3, 10, 7));
+        let (outcome, took) = story.wait_for(order);
+        assert!(matches!(outcome, Outcome::Stored(_)), "seed {seed}: {outcome:?}");
+        assert!(took < FROZEN_PEERS_COST_AT_MOST, "seed {seed}: {took:?}");
+    }
+}
+
+#[test]
+fn a_peer_frozen_in_the_middle_of_the_upload_delays_it_by_seconds_only() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let order = story.upload(80_000, (3, 10, 7));
+        story.pass(Duration::from_millis(20 + 5 * seed));
+        let frozen = story.stores()[usize::try_from(seed % 10).unwrap_or(0)];
+        story.freeze(&[frozen]);
+        let (outcome, took) = story.wait_for(order);
+        assert!(matches!(outcome, Outcome::Stored(_)), "seed {seed}: {outcome:?}");
+        assert!(took < FROZEN_PEERS_COST_AT_MOST, "seed {seed}: {took:?}");
+    }
+}
+
+#[test]
+fn seven_of_ten_peers_frozen_in_the_middle_of_a_download_delay_it_by_seconds_only() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let file = stored(&mut story, 200_000);
+        let undisturbed = {
+            let order = story.download(file.clone(), Duration::from_millis(5));
+            story.wait_for(order).1
+        };
+        let order = story.download(file, Duration::from_millis(5));
+        story.pass(undisturbed / 3);
+        let stores = story.stores();
+        let first = usize::try_from(seed % 10).unwrap_or(0);
+        let frozen: Vec<usize> = (0..7).map(|index| stores[(first + index) % 10]).collect();
+        story.freeze(&frozen);
+        let (outcome, took) = story.wait_for(order);
+        assert_eq!(outcome, Outcome::Read, "seed {seed}");
+        assert!(
+            took < undisturbed + FROZEN_PEERS_COST_AT_MOST,
+            "seed {seed}: {took:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_outlives_the_introducer_and_seven_of_ten_peers() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let file = stored(&mut story, 30_000);
+        let stores = story.stores();
+        let first = usize::try_from(seed % 10).unwrap_or(0);
+        let mut lost: Vec<usize> = (0..7).map(|index| stores[(first + index) % 10]).collect();
+        lost.push(story.introducer());
+        story.kill(&lost);
+        let order = story.download(file.clone(), Duration::ZERO);
+        assert_eq!(story.wait_for(order).0, Outcome::Read, "seed {seed}");
+
+        // The peers come back, the introducer does not.
+        lost.pop();
+        story.start(&lost);
+        story.settle();
+        let order = story.upload(30_000, (3, 10, 10));
+        assert!(
+            matches!(story.wait_for(order).0, Outcome::Stored(_)),
+            "seed {seed}"
+        );
+        story.ends_well();
+    }
+}
+
+#[test]
+fn damaged_shares_are_found_and_others_are_used() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let file = stored(&mut story, 30_000);
+        let stores = story.stores();
+        story.rot(&stores[..7]);
+        let order = story.download(file, Duration::ZERO);
+        assert_eq!(story.wait_for(order).0, Outcome::Read, "seed {seed}");
+    }
+}
+
+#[test]
+fn too_few_peers_and_too_few_shares_are_told_at_once() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let file = stored(&mut story, 30_000);
+        let stores = story.stores();
+        story.kill(&stores[..8]);
+        let order = story.download(file, Duration::ZERO);
+        let (outcome, took) = story.wait_for(order);
+        assert!(
+            matches!(&outcome, Outcome::Failed(why) if why.contains("3 shares are needed but only 2")),
+            "{outcome:?}"
+        );
+        assert!(took < Duration::from_secs(6), "seed {seed}: {took:?}");
+        let order = story.upload(30_000, (3, 10, 7));
+        let (outcome, took) = story.wait_for(order);
+        assert!(
+            matches!(&outcome, Outcome::Failed(why) if why.contains("7 distinct peers")),
+            "{outcome:?}"
+        );
+        assert!(took < Duration::from_secs(6), "seed {seed}: {took:?}");
+    }
+}
