@@ -15,9 +15,10 @@
 //! - [`Effect::Completed`] comes only when `happy` distinct peers said that their share is durable, and k shares are;
 //!   the others get [`GRACE`] from then on, and if they can still move to other peers, [`GRACE_MOVED`] there.
 //! - At most the window's number of segments is held, whatever the length of the file.
-//! - After a failure or cancel every share that is not closed is aborted. A share that was closed before stays where it
-//!   is: nobody has a cap that names it, so it is dead weight until its lease ends, and of a convergent upload it is a
-//!   good share of that very file.
+//! - While the body gives nothing, peers with open shares are told every [`KEEP_EVERY`] that the upload lives.
+//! - After a failure or cancel every share that this upload has begun or finished is taken back. What cannot be told so
+//!   (a peer out of reach, a message that overtakes another) stays and does no harm: nobody has a cap that names it, so
+//!   it is dead weight until its lease ends, and of a convergent upload it is a good share of that very file.
 //!
 //! Not promised: that a share counted as lost is really gone (its peer may have made it durable and died before it said
 //! so), and any bound on how long the body may take: that is the business of whoever reads the body.
@@ -71,6 +72,10 @@ pub const BUSY_TRIES_MAX: u32 = 10;
 /// that is longer.
 const BUSY_WAIT_MIN: Duration = Duration::from_millis(50);
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// An open share of which nothing was heard for so long is kept alive by asking its peer to open it again: a third of the
+/// time after which storage nodes give up an open share, so that one loss does no harm.
+pub const KEEP_EVERY: Duration = Duration::from_secs(20);
 
 /// Time for a peer to say which shares it holds. Also bounds how long a convergent upload waits to begin.
 pub const FIND_BUDGET: Duration = Duration::from_secs(2);
@@ -250,6 +255,7 @@ enum Purpose {
     Write { share: usize, segment: u64 },
     Close { share: usize },
     Put { share: usize },
+    Keep { share: usize },
 }
 
 /// Moments that the timings are made of.
@@ -414,7 +420,7 @@ impl Upload {
     fn send(&mut self, now: Mono, peer: usize, purpose: Purpose, request: Request) -> Token {
         let (lane, budget) = match purpose {
             Purpose::Find { .. } | Purpose::Check { .. } => (Lane::Interactive, FIND_BUDGET),
-            Purpose::Open { .. } => (Lane::Interactive, OPEN_BUDGET),
+            Purpose::Open { .. } | Purpose::Keep { .. } => (Lane::Interactive, OPEN_BUDGET),
             Purpose::Write { .. } | Purpose::Put { .. } => (Lane::Bulk, WRITE_BUDGET),
             Purpose::Close { .. } => (Lane::Interactive, CLOSE_BUDGET),
         };

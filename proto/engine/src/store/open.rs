@@ -129,6 +129,13 @@ impl Open {
         }
     }
 
+    /// Whether `request` asks again for what this share was opened for, and the disk has made its file.
+    pub(super) fn is_opened_by(&self, request: &OpenShare) -> bool {
+        let same = request.coding == self.coding && request.segment_bytes == self.segment_bytes;
+        let is_made = self.pending == 0 || !self.block_leaves.is_empty();
+        same && is_made && matches!(self.phase, Phase::Open)
+    }
+
     pub(super) fn next_segment(&self) -> SegmentIndex {
         SegmentIndex(self.block_leaves.len() as u64)
     }

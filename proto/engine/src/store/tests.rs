@@ -354,11 +354,6 @@ fn blocks_must_come_in_order_and_fit() {
     assert_eq!(bench.code(file.write(0, 1, 0)), FailureCode::NotFound, "not open");
     bench.served(file.open(0, 1)).unwrap();
     assert_eq!(
-        bench.code(file.open(0, 1)),
-        FailureCode::BadRequest,
-        "open already"
-    );
-    assert_eq!(
         bench.code(file.write(0, 1, 1)),
         FailureCode::BadRequest,
         "0 comes first"
@@ -591,6 +586,29 @@ fn an_open_share_that_gets_nothing_is_given_up() {
             ..Aborted::default()
         }
     );
+}
+
+#[test]
+fn asking_again_for_an_open_share_keeps_it() {
+    let (mut bench, file) = (Bench::new(), test_file(1, 2500));
+    bench.upload(&file, 0, 1);
+    for _ in 0..5 {
+        bench.wait(IDLE_MAX - Duration::from_secs(1));
+        assert_eq!(
+            bench.served(file.open(0, 1)),
+            Ok(Response::ShareOpened { already_there: false })
+        );
+    }
+    let Request::OpenShare(open) = file.open(0, 1) else {
+        panic!()
+    };
+    let other = OpenShare {
+        segment_bytes: open.segment_bytes * 2,
+        ..open
+    };
+    assert_eq!(bench.code(Request::OpenShare(other)), FailureCode::BadRequest);
+    assert_eq!(bench.served(file.close(0, 1)), Ok(Response::ShareClosed));
+    assert_eq!(bench.found(&file), [ShareNumber(0)]);
 }
 
 #[test]

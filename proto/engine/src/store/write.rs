@@ -29,6 +29,14 @@ impl Store {
             upload: request.upload,
             share,
         };
+        if let Some(open) = self.open.get_mut(&key)
+            && open.is_opened_by(request)
+        {
+            // The uploader has nothing to send yet, and says that it is still there.
+            open.last_activity = now;
+            self.answer(asked.ticket, Response::ShareOpened { already_there: false });
+            return;
+        }
         if let Err(failure) = self.admit_open(&key, request) {
             self.fail(asked.ticket, failure);
             return;

@@ -17,7 +17,8 @@ use truckee_grid::merkle::Tree;
 use truckee_grid::params::{Coding, Encoding};
 use truckee_grid::pipeline::{SegmentCoder, SegmentDecoder, decode_segment, encode_segment};
 use truckee_wire::message::{
-    BlockRead, Failure, FailureCode, FileFacts, FoundShares, Request, Response, SealedProof,
+    BlockRead, Failure, FailureCode, FileFacts, FoundShares, OpenShare, Request, Response, SealedProof,
+    WriteBlock,
 };
 
 use super::Token;
@@ -30,6 +31,8 @@ use crate::upload::{self, BodyFault, Upload, UploadDone, UploadError};
 pub(crate) const HOP: Duration = Duration::from_millis(1);
 /// After this time the link of a frozen peer is given up.
 pub(crate) const LINK_LIFE: Duration = Duration::from_secs(2);
+/// An open share that gets nothing for so long is forgotten.
+const OPEN_IDLE_MAX: Duration = Duration::from_secs(60);
 /// More events than any transfer of these tests has.
 const EVENTS_MAX: u32 = 200_000;
 
@@ -119,6 +122,10 @@ pub(crate) struct ModelPeer {
     /// Answers everything with the wrong kind of answer.
     pub(crate) talks_nonsense: bool,
     pub(crate) aborted: BTreeSet<ShareNumber>,
+    /// Shares that the running upload may take back.
+    pub(crate) fresh: BTreeSet<ShareNumber>,
+    /// When each open share got something last.
+    pub(crate) active_at: BTreeMap<ShareNumber, Mono>,
     pub(crate) served: Vec<&'static str>,
     pub(crate) reads: BTreeSet<(ShareNumber, u64)>,
 }
@@ -232,6 +239,12 @@ impl World {
             peer.down_from = Some(now);
             return answer(back, Err(CallError::LinkLost));
         }
+        peer.give_up_idle(now);
+        if let Request::OpenShare(OpenShare { share, .. }) | Request::WriteBlock(WriteBlock { share, .. }) =
+            request
+        {
+            peer.active_at.insert(*share, now);
+        }
         let result = peer.serve(request).map_err(CallError::Refused);
         answer(back, result);
     }
@@ -242,6 +255,15 @@ fn refuse(code: FailureCode) -> Failure {
 }
 
 impl ModelPeer {
+    fn give_up_idle(&mut self, now: Mono) {
+        let active_at = &self.active_at;
+        self.open.retain(|share, _| {
+            active_at
+                .get(share)
+                .is_some_and(|at| now.saturating_sub(*at) < OPEN_IDLE_MAX)
+        });
+    }
+
     pub(crate) fn serve(&mut self, request: &Request) -> Result<Response, Failure> {
         self.served.push(request.kind().name());
         let is_abort = matches!(request, Request::AbortShare(_));
@@ -261,7 +283,7 @@ impl ModelPeer {
                 if self.full {
                     return Err(refuse(FailureCode::Full));
                 }
-                self.open.insert(open.share, Open::default());
+                self.open.entry(open.share).or_default();
                 Ok(Response::ShareOpened { already_there: false })
             }
             Request::WriteBlock(write) => {
@@ -305,10 +327,14 @@ impl ModelPeer {
                         file,
                     },
                 );
+                self.fresh.insert(close.share);
                 Ok(Response::ShareClosed)
             }
             Request::AbortShare(abort) => {
                 self.open.remove(&abort.share);
+                if self.fresh.remove(&abort.share) {
+                    self.shares.remove(&abort.share);
+                }
                 self.aborted.insert(abort.share);
                 Ok(Response::ShareAborted)
             }
@@ -326,6 +352,7 @@ impl ModelPeer {
                     file: put.file.clone(),
                 };
                 self.shares.insert(put.share, stored);
+                self.fresh.insert(put.share);
                 Ok(Response::SharePut { already_there: false })
             }
             Request::ReadBlock(read) => self.read(read.share, read.segment.0),
@@ -440,6 +467,7 @@ pub(crate) fn upload_config(world: &World, encoding: Encoding) -> upload::Config
 
 /// Runs an upload to its end.
 pub(crate) fn run_upload(world: &mut World, config: upload::Config, body: &Body) -> Uploaded {
+    world.peers.values_mut().for_each(|peer| peer.fresh.clear());
     let began = world.now;
     let mut coder = SegmentCoder::new(&config.encoding, &key(), engines());
     let segment_bytes = config.encoding.segment_bytes() as usize;
@@ -451,6 +479,7 @@ pub(crate) fn run_upload(world: &mut World, config: upload::Config, body: &Body)
     let mut queue = Queue(BTreeMap::new(), 0);
     let mut machine = Upload::new(config, world.now);
     let (mut given, mut held, mut held_most, mut verdict) = (0, 0usize, 0, None);
+    let mut ended_at = None;
     for _ in 0..EVENTS_MAX {
         while let Some(effect) = machine.poll_effect() {
             assert!(verdict.is_none(), "an effect after the last: {effect:?}");
@@ -495,6 +524,9 @@ pub(crate) fn run_upload(world: &mut World, config: upload::Config, body: &Body)
                 upload::Effect::Failed(error) => verdict = Some(Err(error)),
             }
         }
+        if verdict.is_some() {
+            ended_at.get_or_insert(world.now);
+        }
         let deadline = if verdict.is_some() {
             None
         } else {
@@ -527,7 +559,7 @@ pub(crate) fn run_upload(world: &mut World, config: upload::Config, body: &Body)
     let result = verdict.expect("an upload comes to an end");
     Uploaded {
         result,
-        took: world.now.saturating_sub(began),
+        took: ended_at.unwrap_or(world.now).saturating_sub(began),
         held_most,
     }
 }

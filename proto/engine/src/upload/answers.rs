@@ -12,6 +12,7 @@ impl Upload {
         match purpose {
             Purpose::Find { peer } => return self.on_found(now, peer, verdict),
             Purpose::Write { share, segment } => self.on_block(now, share, segment, &verdict),
+            Purpose::Keep { share } => self.on_kept(now, share, &verdict),
             Purpose::Open { share }
             | Purpose::Check { share }
             | Purpose::Close { share }
@@ -75,6 +76,18 @@ impl Upload {
             Verdict::Gone(why) => return self.lose_peer(now, peer, why),
         }
         self.advance(now, share);
+    }
+
+    /// Whatever a peer answers that can be reached: the next block shows whether the share is still open.
+    fn on_kept(&mut self, now: Mono, share: usize, verdict: &Verdict) {
+        let Some(writer) = self.shares[share].writer() else {
+            return;
+        };
+        writer.keep_out = None;
+        let peer = writer.peer;
+        if let Verdict::Gone(why) = verdict {
+            self.lose_peer(now, peer, *why);
+        }
     }
 
     fn on_request(&mut self, now: Mono, share: usize, purpose: Purpose, verdict: Verdict) {

@@ -3,7 +3,7 @@
 use truckee_grid::ids::SegmentIndex;
 use truckee_wire::message::FileFacts;
 
-use super::share::{Loss, Place, Writer};
+use super::share::{Loss, Place, Stage, Writer};
 use super::{Effect, GRACE, GRACE_MOVED, Grace, Phase, Upload, UploadDone, UploadError};
 use crate::time::Mono;
 use crate::transfer::PeerWhy;
@@ -138,12 +138,25 @@ impl Upload {
     /// Gives out the bad verdict, after everything unfinished has been told to go away.
     pub(super) fn fail(&mut self, error: UploadError) {
         for share in 0..self.shares.len() {
-            self.drop_writer(share, true);
+            self.take_back(share);
         }
         for token in self.calls.take_all() {
             self.effects.push_back(Effect::CancelSend { token });
         }
         self.end(Effect::Failed(error));
+    }
+
+    /// Undoes what this upload has done about a share, as far as its peer can still be told.
+    fn take_back(&mut self, share: usize) {
+        let put = self.shares[share]
+            .writing()
+            .filter(|writer| writer.stage == Stage::Putting);
+        let may_be_there = put.is_some_and(|writer| writer.request_out.is_some())
+            || matches!(self.shares[share].place, Place::Durable { existed: false, .. });
+        self.drop_writer(share, true);
+        if may_be_there && let Some(peer) = self.shares[share].live_peer() {
+            self.notify_abort(share, peer);
+        }
     }
 
     fn end(&mut self, verdict: Effect) {

@@ -186,7 +186,6 @@ impl Upload {
 
     /// Ends what a share has out. Tells its peer to forget the share if there may be something to forget.
     pub(super) fn drop_writer(&mut self, share: usize, peer_listens: bool) {
-        let number = self.shares[share].number;
         let Some(writer) = self.shares[share].writer() else {
             return;
         };
@@ -197,17 +196,22 @@ impl Upload {
             }
         }
         if opened && peer_listens {
-            let abort = AbortShare {
-                si: self.config.si,
-                share: number,
-                upload: self.config.upload,
-            };
-            self.effects.push_back(Effect::Notify {
-                peer: self.peers[peer].id,
-                request: Request::AbortShare(abort),
-                budget: OPEN_BUDGET,
-            });
+            self.notify_abort(share, peer);
         }
+    }
+
+    /// Tells a peer to forget a share of this upload, open or finished.
+    pub(super) fn notify_abort(&mut self, share: usize, peer: usize) {
+        let abort = AbortShare {
+            si: self.config.si,
+            share: self.shares[share].number,
+            upload: self.config.upload,
+        };
+        self.effects.push_back(Effect::Notify {
+            peer: self.peers[peer].id,
+            request: Request::AbortShare(abort),
+            budget: OPEN_BUDGET,
+        });
     }
 
     /// Notes the first thing that went wrong with a peer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use truckee_grid::ids::ShareNumber;
 
-use super::{BUSY_WAIT_MAX, BUSY_WAIT_MIN};
+use super::{BUSY_WAIT_MAX, BUSY_WAIT_MIN, KEEP_EVERY};
 use crate::time::Mono;
 use crate::transfer::{PeerWhy, Token};
 
@@ -106,6 +106,10 @@ pub(super) struct Writer {
     pub(super) blocks_out: BTreeMap<u64, Token>,
     /// The one request out in any stage but `Open`.
     pub(super) request_out: Option<Token>,
+    /// The request out that only says that the upload lives.
+    pub(super) keep_out: Option<Token>,
+    /// When anything was sent to the peer last.
+    pub(super) last_sent: Mono,
     /// Nothing is sent before this moment: the peer was busy.
     pub(super) retry_at: Option<Mono>,
     /// Busy answers since the last success.
@@ -127,6 +131,8 @@ impl Writer {
             ahead: BTreeSet::new(),
             blocks_out: BTreeMap::new(),
             request_out: None,
+            keep_out: None,
+            last_sent: now,
             retry_at: None,
             tries: 0,
             rewinding: false,
@@ -139,11 +145,18 @@ impl Writer {
             .values()
             .copied()
             .chain(self.request_out)
+            .chain(self.keep_out)
             .collect()
     }
 
     pub(super) fn is_rewinding(&self) -> bool {
         self.rewinding
+    }
+
+    /// When the peer is to be told that the upload lives; `None` while it is being talked to anyway.
+    pub(super) fn keep_at(&self) -> Option<Mono> {
+        let idle = self.stage == Stage::Open && self.blocks_out.is_empty() && self.keep_out.is_none();
+        (idle && self.retry_at.is_none()).then(|| self.last_sent + KEEP_EVERY)
     }
 
     /// The segment whose block is to be sent now, if those below `end` can be.

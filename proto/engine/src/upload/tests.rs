@@ -349,6 +349,7 @@ fn a_link_lost_during_close_does_not_count_as_durable() {
     };
     let uploaded = run_upload(&mut world, config, &Body::of(plaintext(60 * 1024)));
     assert_eq!(not_happy(&uploaded).reachable, 6);
+    assert!(world.stored().is_empty(), "what was closed before is taken back");
 }
 
 #[test]
@@ -385,6 +386,48 @@ fn a_body_that_fails_fails_the_upload_and_aborts_its_shares() {
             assert_eq!(peer.aborted.len(), 1, "peer {index}");
         });
         assert!(world.stored().is_empty());
+    }
+}
+
+#[test]
+fn a_body_that_pauses_for_minutes_keeps_its_shares_open() {
+    let mut world = World::new(10);
+    let body = Body {
+        pause: Duration::from_secs(200),
+        ..Body::of(plaintext(LEN))
+    };
+    let config = upload_config(&world, encoding(3, 10, 10));
+    let uploaded = run_upload(&mut world, config, &body);
+    assert_eq!(uploaded.done().placements.len(), 10);
+    // A peer that dies in a pause is noticed in the pause.
+    let mut world = World::new(10);
+    world.peer(2).down_from = Some(world.now + Duration::from_secs(250));
+    let config = upload_config(&world, encoding(3, 10, 10));
+    let uploaded = run_upload(&mut world, config, &body);
+    assert_eq!(not_happy(&uploaded).reachable, 9);
+    assert!(uploaded.took < Duration::from_secs(250) + KEEP_EVERY);
+}
+
+#[test]
+fn a_failed_upload_takes_back_what_it_had_finished() {
+    for (len, happy) in [(700, 10), (60 * 1024, 10)] {
+        let mut world = World::new(10);
+        world.peer(9).delay = Duration::from_millis(100);
+        world.peer(9).dies_after = Some(if len == 700 { 1 } else { 62 });
+        world.peer(9).dies_at_close = len != 700;
+        let config = Config {
+            window_bytes: 4 * 1024,
+            ..upload_config(&world, encoding(3, 10, happy))
+        };
+        let uploaded = run_upload(&mut world, config, &Body::of(plaintext(len)));
+        assert_eq!(not_happy(&uploaded).reachable, 9);
+        for index in 0..9 {
+            assert!(
+                world.peer(index).served.contains(&"abort_share"),
+                "peer {index} was not told"
+            );
+        }
+        assert!(world.stored().is_empty(), "{len}: {:?}", world.stored());
     }
 }
 

@@ -3,6 +3,7 @@
 //! | timer | until | then |
 //! |---|---|---|
 //! | overdue | a request's budget and a slack | it counts as timed out |
+//! | keep | an open share got nothing for [`super::KEEP_EVERY`] | its peer is told that the upload lives |
 //! | retry | the wait after a busy answer | the share goes on |
 //! | patience | the oldest message is [`PATIENCE`] old | its peer may lose its shares |
 //! | grace | [`super::GRACE`] after enough shares are durable | late shares move once, then the upload completes |
@@ -25,9 +26,15 @@ impl Upload {
             .iter()
             .filter_map(|share| share.writing()?.retry_at)
             .min();
+        let keep = self
+            .shares
+            .iter()
+            .filter_map(|share| share.writing()?.keep_at())
+            .min();
         let timers = [
             self.calls.next_overdue(),
             retry,
+            keep,
             self.patience_at(),
             self.grace.map(|grace| grace.until),
         ];
@@ -50,6 +57,8 @@ impl Upload {
             if writer.retry_at.is_some_and(|at| at <= now) {
                 writer.retry_at = None;
                 self.advance(now, share);
+            } else if writer.keep_at().is_some_and(|at| at <= now) {
+                self.send_keep(now, share);
             }
         }
         if !self.has_ended() && self.patience_at().is_some_and(|at| at <= now) {
@@ -103,6 +112,7 @@ impl Purpose {
         match self {
             Purpose::Find { .. } => None,
             Purpose::Open { share }
+            | Purpose::Keep { share }
             | Purpose::Check { share }
             | Purpose::Write { share, .. }
             | Purpose::Close { share }

@@ -38,18 +38,35 @@ impl Upload {
     }
 
     fn send_open(&mut self, now: Mono, share: usize) {
-        let request = OpenShare {
+        let request = self.open_request(share);
+        self.send_one(now, share, Purpose::Open { share }, request);
+        if let Some(writer) = self.shares[share].writer() {
+            writer.opened = true;
+        }
+    }
+
+    /// Tells the peer of an open share that the upload lives, by asking it to open the share again.
+    pub(super) fn send_keep(&mut self, now: Mono, share: usize) {
+        let request = self.open_request(share);
+        let Some(peer) = self.shares[share].live_peer() else {
+            return;
+        };
+        let token = self.send(now, peer, Purpose::Keep { share }, request);
+        if let Some(writer) = self.shares[share].writer() {
+            writer.keep_out = Some(token);
+            writer.last_sent = now;
+        }
+    }
+
+    fn open_request(&self, share: usize) -> Request {
+        Request::OpenShare(OpenShare {
             si: self.config.si,
             share: self.shares[share].number,
             upload: self.config.upload,
             coding: self.config.encoding.coding(),
             segment_bytes: self.config.encoding.segment_bytes(),
             reserve_bytes: self.reserve_bytes(),
-        };
-        self.send_one(now, share, Purpose::Open { share }, Request::OpenShare(request));
-        if let Some(writer) = self.shares[share].writer() {
-            writer.opened = true;
-        }
+        })
     }
 
     fn reserve_bytes(&self) -> u64 {
@@ -91,6 +108,7 @@ impl Upload {
             };
             writer.blocks_out.insert(segment, token);
             writer.next = segment + 1;
+            writer.last_sent = now;
         }
         let complete = self.window.all_encoded() && self.file.is_some();
         if let Some(writer) = self.shares[share].writer()
@@ -144,6 +162,7 @@ impl Upload {
         let token = self.send(now, peer, purpose, request);
         if let Some(writer) = self.shares[share].writer() {
             writer.request_out = Some(token);
+            writer.last_sent = now;
         }
     }
 
