@@ -23,6 +23,7 @@ pub mod join;
 mod requests;
 pub mod roster;
 mod signed;
+mod standing;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +31,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use ed25519_dalek::SigningKey;
-use rand::RngExt;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{AnnouncementBody, Failure, Request, Response, Role, Roles, RosterFile};
 
@@ -124,6 +124,10 @@ pub enum NoAnswer {
 
 /// What the shell has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made one at a time and carried out at once"
+)]
 pub enum Effect {
     /// Ask a peer, and report the outcome by [`Membership::handle_answer`], exactly once.
     Call {
@@ -208,7 +212,7 @@ impl Membership {
             introducer,
         } = config;
         let own = NodeId::of_public_key(&key.verifying_key().to_bytes());
-        check_config(&facts, &invites, introducer.is_some())?;
+        standing::check_config(&facts, &invites, introducer.is_some())?;
         let mut trust: Trust = invites.iter().map(Invite::introducer).collect();
         if introducer.is_some() {
             trust.insert(own);
@@ -278,58 +282,6 @@ impl Membership {
             None => self.grant_oneself(now, unix),
         }
         self.schedule_expiry(now, unix);
-    }
-
-    /// An introducer admits itself, and renews that, unless another one has admitted it.
-    fn grant_oneself(&mut self, now: Mono, unix: UnixSeconds) {
-        let Some(introducer) = self.introducer.as_ref() else {
-            return;
-        };
-        let own_key = self.key.verifying_key().to_bytes();
-        let issued = ValidGrant::issue(&self.key, own_key, self.facts.roles, unix, introducer.grant_term);
-        if let Ok(grant) = issued {
-            self.adopt(now, unix, grant);
-        }
-    }
-
-    fn may_renew_oneself(&self, grant: &ValidGrant, unix: UnixSeconds) -> bool {
-        let by_itself = grant.introducer() == self.own && grant.renew_at() <= unix;
-        by_itself || !grant.runs_at(unix)
-    }
-
-    /// From now on the node shows this grant; everybody is told.
-    fn adopt(&mut self, now: Mono, unix: UnixSeconds, grant: ValidGrant) {
-        self.own_sequence = self.own_sequence.saturating_add(1);
-        let body = self.own_body();
-        let announced = Member::announce(&self.key, &body, &grant);
-        let renew_in = grant.renew_at().saturating_sub(unix);
-        let by_another = grant.introducer() != self.own;
-        for joiner in self.joiners.values_mut().filter(|_| by_another) {
-            joiner.succeeded(now + renew_in.mul_f64(self.gossip.rng.random_range(0.95..1.05)));
-        }
-        self.own_grant = Some(grant);
-        match announced.and_then(|member| self.roster.take(member, unix)) {
-            Ok(_) => self.gossip.changed(now, self.own, true),
-            Err(error) => self.count_error(Some(error)),
-        }
-        self.changed(now, unix);
-        self.save_at = Some(now);
-    }
-
-    fn own_body(&self) -> AnnouncementBody {
-        AnnouncementBody {
-            sequence: self.own_sequence,
-            nickname: self.facts.nickname.clone(),
-            addresses: self
-                .facts
-                .addresses
-                .iter()
-                .map(|address| address.as_str().to_owned())
-                .collect(),
-            roles: self.facts.roles,
-            zone: self.facts.zone.clone(),
-            software: self.facts.software.clone(),
-        }
     }
 
     /// A link to a peer came up, or its last one went away.
@@ -466,27 +418,6 @@ impl Membership {
         self.own_grant.is_none() || self.is_revoked()
     }
 
-    fn ask_introducers(&mut self, now: Mono, unix: UnixSeconds) {
-        if self.is_revoked() {
-            return;
-        }
-        let due: Vec<NodeId> = self
-            .joiners
-            .iter()
-            .filter(|(_, joiner)| joiner.due().is_some_and(|at| at <= now))
-            .map(|(node, _)| *node)
-            .collect();
-        for introducer in due {
-            let Some(request) = self.join_request(introducer, unix) else {
-                continue;
-            };
-            if let Some(joiner) = self.joiners.get_mut(&introducer) {
-                joiner.asked();
-            }
-            self.call(introducer, request, Asked::Join, join::JOIN_BUDGET);
-        }
-    }
-
     fn call(&mut self, peer: NodeId, request: Request, asked: Asked, budget: Duration) {
         let token = CallToken(self.next_call);
         self.next_call += 1;
@@ -518,47 +449,6 @@ impl Membership {
             Some((peer, Asked::Sync)) => self.compared(now, peer, answer),
             // What a push did not bring, the next comparison does.
             Some((_, Asked::Push)) | None => {}
-        }
-    }
-
-    fn joined(
-        &mut self,
-        now: Mono,
-        unix: UnixSeconds,
-        introducer: NodeId,
-        answer: Result<Response, NoAnswer>,
-    ) {
-        let outcome = match answer {
-            Ok(Response::Joined(grant)) => ValidGrant::check(&grant, &self.trust)
-                .and_then(|grant| grant.for_node(self.own))
-                .map_err(JoinError::from),
-            Ok(_) => Err(JoinError::OddAnswer),
-            Err(NoAnswer::Refused(failure)) => Err(failure.into()),
-            Err(NoAnswer::NotReached) => Err(JoinError::NotReached),
-        };
-        let renewing = self
-            .own_grant
-            .as_ref()
-            .is_some_and(|grant| grant.introducer() != self.own && grant.runs_at(unix));
-        let jitter = self.gossip.rng.random_range(0.0..1.0);
-        match outcome {
-            Ok(grant) => {
-                let newer = self
-                    .own_grant
-                    .as_ref()
-                    .is_none_or(|own| own.introducer() == self.own || own.expires() < grant.expires());
-                if newer {
-                    self.adopt(now, unix, grant);
-                } else if let Some(joiner) = self.joiners.get_mut(&introducer) {
-                    joiner.succeeded(now + join::JOIN_SLOW_RETRY);
-                }
-            }
-            Err(error) => {
-                if let Some(joiner) = self.joiners.get_mut(&introducer) {
-                    joiner.failed(now, error, renewing, jitter);
-                }
-                self.effects.push_back(Effect::Changed);
-            }
         }
     }
 
@@ -599,31 +489,6 @@ impl Membership {
             Err(error) => self.count_error(Some(error)),
         }
     }
-}
-
-fn check_config(facts: &OwnFacts, invites: &[Invite], is_introducer: bool) -> Result<(), MembershipError> {
-    if facts.roles.is_empty() {
-        return Err(MembershipError::NoRole);
-    }
-    if facts.roles.contains(Role::Introducer) != is_introducer {
-        return Err(MembershipError::Introducer);
-    }
-    if invites.is_empty() && !is_introducer {
-        return Err(MembershipError::NoInvite);
-    }
-    let body = AnnouncementBody {
-        sequence: 0,
-        nickname: facts.nickname.clone(),
-        addresses: facts
-            .addresses
-            .iter()
-            .map(|address| address.as_str().to_owned())
-            .collect(),
-        roles: facts.roles,
-        zone: facts.zone.clone(),
-        software: facts.software.clone(),
-    };
-    body.encode().map(|_| ()).map_err(|_| MembershipError::Facts)
 }
 
 #[cfg(test)]

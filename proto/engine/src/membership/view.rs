@@ -169,7 +169,7 @@ impl RosterView {
         let shown =
             grant.map(|grant| ValidGrant::check(grant, &self.trust).and_then(|grant| grant.for_node(peer)));
         let refusal = match shown {
-            Some(Ok(shown)) if shown.runs_at(now) => return Ok(Judged::Shown(shown)),
+            Some(Ok(shown)) if shown.runs_at(now) => return Ok(Judged::Shown(Box::new(shown))),
             Some(Ok(_)) => Refusal::Expired,
             // A grant of another mesh is no offence at a node's first knock at an introducer.
             Some(Err(GrantError::Untrusted { .. })) if self.is_introducer() => Refusal::Stranger,
@@ -186,7 +186,7 @@ impl RosterView {
 }
 
 enum Judged {
-    Shown(ValidGrant),
+    Shown(Box<ValidGrant>),
     Known(Roles),
     Joining,
 }
@@ -242,7 +242,7 @@ impl Admission {
                 let roles = shown.roles();
                 let known = self.view.members.get(&peer);
                 if known.is_none_or(|member| member.grant().expires() < shown.expires()) {
-                    self.remember(peer, shown, now);
+                    self.remember(peer, *shown, now);
                 }
                 Ok(Standing::Member(roles))
             }

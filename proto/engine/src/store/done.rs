@@ -34,7 +34,7 @@ impl Store {
                 key,
                 incoming,
                 ticket,
-            } => self.created(now, &key, incoming, ticket, outcome),
+            } => self.created(now, &key, incoming, ticket, &outcome),
             Pending::Append {
                 key,
                 incoming,
@@ -42,7 +42,7 @@ impl Store {
                 bytes,
             } => {
                 self.report.write_bytes_in_flight -= bytes;
-                self.appended(now, &key, incoming, ticket, bytes, outcome);
+                self.appended(now, &key, incoming, ticket, bytes, &outcome);
             }
             Pending::Finish { key, file } => self.finished(now, &key, &file, outcome),
             Pending::Discard {
@@ -82,8 +82,8 @@ impl Store {
             }
             Pending::Find { ticket, without, .. } => self.found(ticket, &without, outcome),
             Pending::Read { ticket } => self.read(ticket, outcome),
-            Pending::Verify { ticket } => self.verified(ticket, outcome),
-            Pending::Remove { ticket, .. } => self.removed(ticket, outcome),
+            Pending::Verify { ticket } => self.verified(ticket, &outcome),
+            Pending::Remove { ticket, .. } => self.removed(ticket, &outcome),
             Pending::Measure => {
                 self.measuring = false;
                 if let Ok(DiskDone::Measured { free_bytes }) = outcome {
@@ -93,7 +93,7 @@ impl Store {
         }
     }
 
-    fn created(&mut self, now: Mono, key: &OpenKey, incoming: IncomingId, ticket: Ticket, outcome: Outcome) {
+    fn created(&mut self, now: Mono, key: &OpenKey, incoming: IncomingId, ticket: Ticket, outcome: &Outcome) {
         let Some(open) = self.open.get_mut(key).filter(|open| open.incoming == incoming) else {
             self.fail(ticket, not_open());
             return;
@@ -109,7 +109,7 @@ impl Store {
             Err(fault) => {
                 self.drop_open(key);
                 self.report.aborted.failed += 1;
-                self.fail(ticket, fault.into());
+                self.fail(ticket, (*fault).into());
             }
             Ok(_) => {
                 self.answer(ticket, Response::ShareOpened { already_there: false });
@@ -125,7 +125,7 @@ impl Store {
         incoming: IncomingId,
         ticket: Ticket,
         bytes: u64,
-        outcome: Outcome,
+        outcome: &Outcome,
     ) {
         let Some(open) = self.open.get_mut(key).filter(|open| open.incoming == incoming) else {
             self.fail(ticket, not_open());
@@ -139,7 +139,7 @@ impl Store {
                 self.answer(ticket, Response::BlockWritten);
                 self.finish_if_drained(key);
             }
-            Err(fault) => self.fail_share(key, ticket, fault.into()),
+            Err(fault) => self.fail_share(key, ticket, (*fault).into()),
         }
     }
 
@@ -257,30 +257,30 @@ impl Store {
         }
     }
 
-    fn verified(&mut self, ticket: Ticket, outcome: Outcome) {
+    fn verified(&mut self, ticket: Ticket, outcome: &Outcome) {
         self.report.reads_in_flight -= 1;
         let result = match outcome {
             Ok(DiskDone::Sound { file_bytes }) => {
                 self.report.verified_bytes += file_bytes;
-                Ok(file_bytes)
+                Ok(*file_bytes)
             }
             Ok(_) => Err(DiskFault::Failed),
-            Err(fault) => Err(fault),
+            Err(fault) => Err(*fault),
         };
         self.effects.push_back(Effect::Verified { ticket, result });
     }
 
-    fn removed(&mut self, ticket: Ticket, outcome: Outcome) {
+    fn removed(&mut self, ticket: Ticket, outcome: &Outcome) {
         match outcome {
             Ok(DiskDone::Gone { file_bytes }) => {
-                if file_bytes > 0 {
+                if *file_bytes > 0 {
                     self.report.share_count = self.report.share_count.saturating_sub(1);
-                    self.space.gone(file_bytes);
+                    self.space.gone(*file_bytes);
                 }
                 self.answer(ticket, Response::ShareAborted);
             }
             Ok(_) | Err(DiskFault::NotFound) => self.answer(ticket, Response::ShareAborted),
-            Err(fault) => self.fail(ticket, fault.into()),
+            Err(fault) => self.fail(ticket, (*fault).into()),
         }
     }
 }

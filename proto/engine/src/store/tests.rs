@@ -1017,3 +1017,59 @@ fn late_stopped_and_foreign_requests_are_refused() {
     );
     assert!(bench.store.is_idle());
 }
+
+#[test]
+fn abort_takes_nothing_that_another_is_about_to_hear_of() {
+    let finish = |bench: &mut Bench, file: &TestFile| {
+        bench.upload(file, 0, 1);
+        bench.served(file.close(0, 1)).unwrap();
+    };
+    let file = test_file(1, 2500);
+    let others: [&dyn Fn(&mut Bench) -> Ticket; 2] =
+        [&|bench| bench.ask_over(2, file.open(0, 9)), &|bench| {
+            bench.ask_over(2, file.find(0))
+        }];
+    for other in others {
+        let mut bench = Bench::new();
+        finish(&mut bench, &file);
+        // The disk has answered the other, but the store has not heard of it yet.
+        let ticket = other(&mut bench);
+        let (token, op) = bench.queued.remove(0);
+        let reply = bench.disk.carry_out(op);
+        assert_eq!(bench.served(file.abort(0, 1)), ABORTED);
+        bench.store.handle_disk(bench.now, token, reply);
+        bench.drain();
+        assert!(bench.answer(ticket).is_ok());
+        assert_eq!(bench.disk.shares().len(), 1, "the other counts on it");
+    }
+}
+
+#[test]
+fn a_share_on_its_way_out_is_not_shown_any_more() {
+    let (mut bench, file) = (Bench::new(), test_file(1, 2500));
+    bench.upload(&file, 0, 1);
+    bench.served(file.close(0, 1)).unwrap();
+    bench.ask(file.abort(0, 1));
+    let find = bench.ask_over(2, file.find(0));
+    bench.queued.reverse();
+    bench.work();
+    let Ok(Response::FoundShares(found)) = bench.answer(find) else {
+        panic!()
+    };
+    assert_eq!(
+        (found.shares, found.file),
+        (Vec::new(), None),
+        "though the disk still saw it"
+    );
+}
+
+#[test]
+fn an_unfinished_file_that_cannot_be_removed_is_tried_again() {
+    let (mut bench, file) = (Bench::new(), test_file(1, 2500));
+    bench.upload(&file, 0, 1);
+    bench.disk.fail_in(0);
+    assert_eq!(bench.served(file.abort(0, 1)), ABORTED);
+    assert_eq!(bench.disk.incoming_count(), 1);
+    bench.wait(MEASURE_EVERY);
+    assert_eq!(bench.disk.incoming_count(), 0);
+}

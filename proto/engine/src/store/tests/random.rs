@@ -111,10 +111,9 @@ impl World {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         let link = self.rng.random_range(0..LINKS);
-        if let Request::AbortShare(_) = request {
-            if self.acknowledged.remove(&file.share(share)) {
-                self.in_doubt.insert(file.share(share));
-            }
+        let takes_back = matches!(request, Request::AbortShare(_));
+        if takes_back && self.acknowledged.remove(&file.share(share)) {
+            self.in_doubt.insert(file.share(share));
         }
         self.asked.insert(ticket, (link, request.clone()));
         let deadline = self.now + Duration::from_secs(20);
@@ -150,13 +149,13 @@ impl World {
                     Some(si) => self.queues.entry(si).or_default().push_back((token, op)),
                     None => self.other.push_back((token, op)),
                 },
-                Effect::Answer { ticket, result } => self.answer(ticket, result),
+                Effect::Answer { ticket, result } => self.answer(ticket, &result),
                 Effect::Verified { .. } => {}
             }
         }
     }
 
-    fn answer(&mut self, ticket: Ticket, result: Result<Response, Failure>) {
+    fn answer(&mut self, ticket: Ticket, result: &Result<Response, Failure>) {
         let (_, request) = self
             .asked
             .remove(&ticket)
