@@ -158,3 +158,47 @@ async fn run_until_stopped(dir: &NodeDir, config: &Config) -> Result<(), RunErro
     tracing::info!("stopped");
     failure.map_or(Ok(()), |failure| Err(RunError::Failed(failure)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::init::{InitSpec, init_node};
+    use crate::role::Role;
+
+    #[test]
+    fn a_directory_without_a_node() {
+        let temp = tempfile::tempdir().unwrap();
+        let error = run(temp.path(), &RunOptions::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("truckee init"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_in_use() {
+        let temp = tempfile::tempdir().unwrap();
+        init_node(&InitSpec::new(temp.path(), "a", &[Role::Introducer])).unwrap();
+        let _lock = NodeLock::acquire(&NodeDir::new(temp.path())).unwrap();
+        let error = run(temp.path(), &RunOptions::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+    }
+
+    #[test]
+    fn a_port_in_use_and_a_key_that_others_may_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut spec = InitSpec::new(temp.path(), "a", &[Role::Introducer]);
+        spec.listen = holder.local_addr().unwrap();
+        init_node(&spec).unwrap();
+        let error = run(temp.path(), &RunOptions::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().contains(&spec.listen.to_string()), "{error}");
+        let key = NodeDir::new(temp.path()).identity_path();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = run(temp.path(), &RunOptions::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+}

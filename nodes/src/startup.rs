@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use actix_web::web;
 use metrics::{counter, gauge};
+use metrics_exporter_prometheus::PrometheusHandle;
 use truckee_actors::clock::{ClockHandle, SystemClock};
 use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
+use truckee_actors::mesh::MeshLimits;
 use truckee_actors::metrics as names;
 use truckee_actors::node::{MeshAccess, Node, NodeFailure, NodeParts};
 use truckee_actors::supervise::Health;
@@ -19,6 +21,7 @@ use truckee_actors::transfers::{Transfers, TransfersConfig};
 use truckee_engine::invite::{Address, Invite, InviteSecret};
 use truckee_grid::engines::{Check, Engines};
 use truckee_grid::erasure::ErasureChoice;
+use truckee_grid::ids::NodeId;
 use truckee_grid::keys::ConvergenceSecret;
 use truckee_grid::placement::Candidate;
 
@@ -31,8 +34,12 @@ use crate::ports::Ports;
 use crate::role::Role;
 use crate::run::RunError;
 use crate::run_file::RunFile;
+use crate::services::{Services, Wired};
 use crate::view::{MeshView, OwnFacts, software, wire_roles};
 use crate::{metrics as recorder, services};
+
+#[cfg(test)]
+mod tests;
 
 /// A node that runs.
 pub(crate) struct Running {
@@ -78,97 +85,57 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let recorder = recorder::install()?;
     let seed: Secret<32> = identity::load(&dir.identity_path(), SecretKind::Identity)?;
     let tls = TlsIdentity::from_seed(&seed)?;
+    let node_id = tls.node_id();
     let sockets = Sockets::bind(dir, config)?;
-    let mesh_address = sockets.mesh.local_addr()?;
-    let metrics_address = sockets.metrics.local_addr()?;
-    let http_address = sockets
-        .gateway
-        .as_ref()
-        .map(TcpListener::local_addr)
-        .transpose()?;
-    let addresses = advertised(config, mesh_address)?;
-    let clock = SystemClock::handle();
-
-    let own = OwnFacts {
-        node_id: tls.node_id(),
-        nickname: config.nickname.clone(),
-        roles: config.roles.clone(),
-        zone: config.zone.clone(),
-        address: addresses[0].to_string(),
-        happy: config.gateway.as_ref().map(|gateway| gateway.encoding.happy()),
-    };
+    let addresses = advertised(config, sockets.mesh.local_addr()?)?;
     let invite_secret = load_invite_secret(dir, config)?;
     let invite = invite_secret
         .clone()
-        .map(|secret| Invite::new(tls.node_id(), addresses.clone(), secret))
+        .map(|secret| Invite::new(node_id, addresses.clone(), secret))
         .transpose()?;
+    let run_file = run_file(config, node_id, &sockets, invite.as_ref())?;
+
+    let clock = SystemClock::handle();
+    let own = own_facts(config, node_id, &addresses);
     let services = services::prepare(dir, config, &seed, addresses, invite_secret, &clock)?;
-    let access = MeshAccess::new(tls.node_id(), services.directory());
+    let access = MeshAccess::new(node_id, services.directory());
     let mesh = access.handle();
     let membership = services.membership();
     let admitted = Box::new(move || membership.has_grant());
-    let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
-    let view = Arc::new(view);
+    let view = Arc::new(MeshView::new(
+        own.clone(),
+        mesh.clone(),
+        Arc::clone(&clock),
+        admitted,
+    ));
     let transfers = start_transfers(config, &own, &mesh, &clock, &services)?;
-    let wired = services.wire(&mesh);
+    let Wired {
+        admission,
+        router,
+        listeners,
+        children,
+    } = services.wire(&mesh);
+    announce_metrics(config, &clock);
     let parts = NodeParts {
         identity: tls,
         roles: wire_roles(&config.roles),
-        clock: Arc::clone(&clock),
+        clock,
         access,
-        admission: wired.admission,
-        router: wired.router,
-        listeners: wired.listeners,
-        below: wired.children,
+        admission,
+        router,
+        listeners,
+        below: children,
         above: Vec::new(),
         socket: sockets.mesh,
-        limits: truckee_actors::mesh::MeshLimits::default(),
+        limits: MeshLimits::default(),
         seed: *random_secret()?,
     };
     let node = Node::start(parts).await?;
     actix_rt::spawn(Arc::clone(&view).keep_asking());
 
-    let alive: Arc<dyn Alive> = Arc::new(NodeHealth(node.health().clone()));
-    let upkeep = recorder.clone();
-    actix_rt::spawn(async move {
-        loop {
-            tokio::time::sleep(recorder::UPKEEP).await;
-            upkeep.run_upkeep();
-        }
-    });
-    let render = Box::new(move || {
-        recorder::measure_process();
-        recorder.render()
-    });
-    let probes = web::Data::new(Probes {
-        view: Arc::clone(&view) as _,
-        alive,
-        render,
-    });
-    announce_metrics(config, &clock);
-    let gateway = match (config.gateway.as_ref(), sockets.gateway, transfers) {
-        (Some(gateway), Some(socket), Some(transfers)) => {
-            let state = web::Data::new(gateway_state(dir, config, gateway.encoding, &transfers, &view)?);
-            let server = server::start_gateway(socket, state.clone(), probes.clone(), gateway.workers)?;
-            Some(RunningGateway {
-                state,
-                server,
-                transfers,
-            })
-        }
-        _ => None,
-    };
+    let probes = web::Data::new(probes(&view, node.health(), recorder));
+    let gateway = start_http(dir, config, sockets.gateway, transfers, &view, &probes)?;
     let probes = server::start_probes(sockets.metrics, probes)?;
-    let run_file = RunFile {
-        pid: std::process::id(),
-        node_id: own.node_id.to_base32(),
-        nickname: config.nickname.clone(),
-        roles: config.roles.clone(),
-        mesh: mesh_address,
-        http: http_address.map(|address| format!("http://{address}")),
-        metrics: Some(metrics_address),
-        invite: invite.map(|invite| invite.to_text().as_str().to_owned()),
-    };
     Ok(Running {
         run_file,
         node,
@@ -222,6 +189,60 @@ fn log_stop(server: &'static str, stopped: std::io::Result<()>) {
     }
 }
 
+fn run_file(
+    config: &Config,
+    node_id: NodeId,
+    sockets: &Sockets,
+    invite: Option<&Invite>,
+) -> Result<RunFile, RunError> {
+    let http = sockets
+        .gateway
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()?;
+    Ok(RunFile {
+        pid: std::process::id(),
+        node_id: node_id.to_base32(),
+        nickname: config.nickname.clone(),
+        roles: config.roles.clone(),
+        mesh: sockets.mesh.local_addr()?,
+        http: http.map(|address| format!("http://{address}")),
+        metrics: Some(sockets.metrics.local_addr()?),
+        invite: invite.map(|invite| invite.to_text().as_str().to_owned()),
+    })
+}
+
+fn own_facts(config: &Config, node_id: NodeId, addresses: &[Address]) -> OwnFacts {
+    OwnFacts {
+        node_id,
+        nickname: config.nickname.clone(),
+        roles: config.roles.clone(),
+        zone: config.zone.clone(),
+        address: addresses.first().map(ToString::to_string).unwrap_or_default(),
+        happy: config.gateway.as_ref().map(|gateway| gateway.encoding.happy()),
+    }
+}
+
+/// What health, readiness and metrics are made of; also keeps the recorder's buffers small.
+fn probes(view: &Arc<MeshView>, health: &Health, recorder: PrometheusHandle) -> Probes {
+    let upkeep = recorder.clone();
+    actix_rt::spawn(async move {
+        loop {
+            tokio::time::sleep(recorder::UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let render = Box::new(move || {
+        recorder::measure_process();
+        recorder.render()
+    });
+    Probes {
+        view: Arc::clone(view) as _,
+        alive: Arc::new(NodeHealth(health.clone())),
+        render,
+    }
+}
+
 /// What is told to others: what the configuration says, else where the node listens.
 fn advertised(config: &Config, bound: SocketAddr) -> Result<Vec<Address>, RunError> {
     let mut texts = config.advertise.clone();
@@ -246,7 +267,7 @@ fn start_transfers(
     own: &OwnFacts,
     mesh: &truckee_actors::call::MeshHandle,
     clock: &ClockHandle,
-    services: &services::Services,
+    services: &Services,
 ) -> Result<Option<Transfers>, RunError> {
     let Some(gateway) = &config.gateway else {
         return Ok(None);
@@ -289,6 +310,27 @@ fn start_transfers(
         upload_bytes: config.limits.upload_bytes as usize,
         download_bytes: config.limits.download_bytes as usize,
     })))
+}
+
+/// The gateway's HTTP side, if the node has that role.
+fn start_http(
+    dir: &NodeDir,
+    config: &Config,
+    socket: Option<TcpListener>,
+    transfers: Option<Transfers>,
+    view: &Arc<MeshView>,
+    probes: &web::Data<Probes>,
+) -> Result<Option<RunningGateway>, RunError> {
+    let (Some(gateway), Some(socket), Some(transfers)) = (&config.gateway, socket, transfers) else {
+        return Ok(None);
+    };
+    let state = web::Data::new(gateway_state(dir, config, gateway.encoding, &transfers, view)?);
+    let server = server::start_gateway(socket, state.clone(), probes.clone(), gateway.workers)?;
+    Ok(Some(RunningGateway {
+        state,
+        server,
+        transfers,
+    }))
 }
 
 fn gateway_state(
