@@ -159,7 +159,7 @@ fn all_errors_of_a_configuration_are_told_at_once() {
     .unwrap();
     let run = rig::run(program(), ["run", "--dir", node]);
     assert_eq!(run.status.code(), Some(2), "{}", stderr(&run));
-    for part in ["colour", "baker", "level", "truckee.toml:1"] {
+    for part in ["colour", "baker", "level", "truckee.toml: line 1"] {
         assert!(
             stderr(&run).contains(part),
             "{part:?} is missing in\n{}",

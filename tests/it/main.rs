@@ -8,6 +8,7 @@ mod damage;
 mod freeze;
 mod lifecycle;
 mod round_trip;
+mod strangers;
 mod survival;
 
 use std::path::Path;

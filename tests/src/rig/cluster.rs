@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use truckee::cluster::file::{ClusterFile, NodeEntry};
 
 use super::http::Http;
+use super::node::run_file;
 use super::process::{is_alive, is_node, signal};
 use super::{LOOK_EVERY, PATIENCE, until};
 
@@ -198,8 +199,7 @@ impl Cluster {
             let (_, child) = self.restarted.last_mut()?;
             let ended = child.try_wait().expect("a child can be looked after");
             assert!(ended.is_none(), "{name} ended while starting: {ended:?}");
-            let text = std::fs::read_to_string(dir.join("run.json")).ok()?;
-            let run: Value = serde_json::from_str(&text).ok()?;
+            let run = run_file(&dir)?;
             (run["pid"].as_u64() == Some(u64::from(pid))).then_some(())
         });
         let entry = self.file.nodes.iter_mut().find(|node| node.name == name);
@@ -278,6 +278,32 @@ impl Cluster {
             .filter(runs)
             .map(|node| node.name.clone())
             .collect()
+    }
+
+    /// The sum of a metric over all its labels, on one node; 0 if it has none yet.
+    ///
+    /// # Panics
+    /// When the node does not answer.
+    #[must_use]
+    pub fn metric(&self, name: &str, metric: &str) -> f64 {
+        let run = run_file(&self.node(name).dir).unwrap_or_else(|| panic!("{name} does not say where it is"));
+        let address = run["metrics"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} has no metrics"))
+            .to_owned();
+        let page = Http::new(&format!("http://{address}"))
+            .answer("GET", "/metrics", &[], b"")
+            .ok();
+        let page = String::from_utf8_lossy(&page).into_owned();
+        let of_metric = |line: &&str| {
+            line.strip_prefix(metric)
+                .is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+        };
+        let values = page
+            .lines()
+            .filter(of_metric)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
     }
 
     /// All files in a subdirectory of every storage peer's directory, with the peer's name, sorted.

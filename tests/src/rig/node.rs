@@ -1,0 +1,71 @@
+//! A single node that a test runs beside a cluster: a newcomer, or a stranger.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::until;
+
+/// A running node. Dropped, it is killed.
+pub struct Node {
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Node {
+    /// Runs the node of a directory that was set up with `truckee init`. Returns at once.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn start(program: &Path, dir: &Path) -> Node {
+        let log = OpenOptions::new().append(true).create(true).open(dir.join("log"));
+        let child = Command::new(program)
+            .args(["run", "--dir"])
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a node's log can be opened"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        Node {
+            dir: dir.to_owned(),
+            child,
+        }
+    }
+
+    /// Waits until it has said where it is, and gives what it said.
+    pub fn wait_ready(&mut self) -> Value {
+        let pid = u64::from(self.child.id());
+        until(&format!("the node in {} is ready", self.dir.display()), || {
+            let ended = self.child.try_wait().expect("a child can be looked after");
+            assert!(
+                ended.is_none(),
+                "it ended while starting: {ended:?}\n{}",
+                self.log()
+            );
+            run_file(&self.dir).filter(|run| run["pid"].as_u64() == Some(pid))
+        })
+    }
+
+    /// What it wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is no concern of the test that drops it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the node of a directory said of itself last.
+pub(super) fn run_file(dir: &Path) -> Option<Value> {
+    serde_json::from_str(&std::fs::read_to_string(dir.join("run.json")).ok()?).ok()
+}
