@@ -114,6 +114,7 @@ table! {
     STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", [], "Shares found damaged and put aside";
     STORE_SCRUBBED_BYTES, Counter, Bytes, "truckee_store_scrubbed_bytes_total", [], "Bytes read back and checked by the scrubber";
 
+    UPLOAD_STARTED, Counter, Count, "truckee_upload_started_total", [], "Uploads begun";
     UPLOAD_FINISHED, Counter, Count, "truckee_upload_finished_total", ["outcome"], "Uploads by outcome";
     UPLOAD_ACTIVE, Gauge, Count, "truckee_upload_active", [], "Uploads under way";
     UPLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_upload_plaintext_bytes_total", [], "Plaintext taken in by uploads";
@@ -123,6 +124,7 @@ table! {
     UPLOAD_PEERS_FAILED, Counter, Count, "truckee_upload_peers_failed_total", ["cause"], "Peers that failed an upload, by what went wrong first";
     UPLOAD_SHARES_MISSING, Counter, Count, "truckee_upload_shares_missing_total", [], "Shares below n at the end of successful uploads, left to repair";
 
+    DOWNLOAD_STARTED, Counter, Count, "truckee_download_started_total", [], "Downloads begun";
     DOWNLOAD_FINISHED, Counter, Count, "truckee_download_finished_total", ["outcome"], "Downloads by outcome";
     DOWNLOAD_ACTIVE, Gauge, Count, "truckee_download_active", [], "Downloads under way";
     DOWNLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_download_plaintext_bytes_total", [], "Plaintext given out by downloads";

@@ -33,6 +33,7 @@ use truckee_grid::params::{Coding, Encoding};
 use truckee_grid::placement::{self, Candidate};
 use truckee_wire::message::Role;
 
+use self::account::Kind;
 use self::download::{DownloadActor, DownloadStart};
 use self::upload::{UploadActor, UploadStart};
 use crate::call::MeshHandle;
@@ -248,7 +249,7 @@ impl Transfers {
             outcome,
             unwanted,
         };
-        self.start_child("upload", start, UploadActor::new)
+        self.start_child(Kind::Upload, start, UploadActor::new)
             .map_err(|_| UploadError::Stopping)?;
         result.await.unwrap_or(Err(UploadError::Internal))
     }
@@ -272,7 +273,7 @@ impl Transfers {
             begun,
             gate: self.0.download_gate.clone(),
         };
-        self.start_child("download", start, DownloadActor::new)
+        self.start_child(Kind::Download, start, DownloadActor::new)
             .map_err(|_| DownloadError::Stopping)?;
         result.await.unwrap_or(Err(DownloadError::Internal))?;
         Ok(stream)
@@ -310,7 +311,7 @@ impl Transfers {
     /// Starts one actor. Its start values go into its only life.
     fn start_child<A, S>(
         &self,
-        kind: &'static str,
+        kind: Kind,
         start: S,
         make: fn(S, &TransfersConfig, account::Active, supervise::ExitGuard) -> A,
     ) -> Result<(), crate::gate::Gone>
@@ -330,7 +331,7 @@ impl Transfers {
             make(start, &config, active, guard)
         };
         let spec = ChildSpec::new(
-            ChildId::named(kind, name),
+            ChildId::named(kind.name(), name),
             NEVER_AGAIN,
             STOP_WITHIN,
             &Slot::new(),

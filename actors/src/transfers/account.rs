@@ -8,36 +8,82 @@ use truckee_engine::upload::UploadTimings;
 use super::{DownloadError, UploadError, UploadOutcome};
 use crate::metrics as names;
 
-/// Counts one transfer for as long as it lives, whatever its end.
+/// The names under which one kind of transfer is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Upload,
+    Download,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Upload => "upload",
+            Kind::Download => "download",
+        }
+    }
+
+    fn count_end(self, outcome: &'static str) {
+        let name = match self {
+            Kind::Upload => names::UPLOAD_FINISHED,
+            Kind::Download => names::DOWNLOAD_FINISHED,
+        };
+        counter!(name, "outcome" => outcome).increment(1);
+    }
+}
+
+/// Counts one transfer for as long as it lives, and its end whatever that is.
 pub(super) struct Active {
+    kind: Kind,
     count: watch::Sender<usize>,
     gauge: Gauge,
+    ended: bool,
 }
 
 impl Active {
-    pub(super) fn begin(kind: &'static str, count: watch::Sender<usize>) -> Self {
-        let gauge = match kind {
-            "upload" => gauge!(names::UPLOAD_ACTIVE),
-            _ => gauge!(names::DOWNLOAD_ACTIVE),
+    pub(super) fn begin(kind: Kind, count: watch::Sender<usize>) -> Self {
+        let (started, active) = match kind {
+            Kind::Upload => (names::UPLOAD_STARTED, names::UPLOAD_ACTIVE),
+            Kind::Download => (names::DOWNLOAD_STARTED, names::DOWNLOAD_ACTIVE),
         };
+        counter!(started).increment(1);
+        let gauge = gauge!(active);
         gauge.increment(1.0);
         count.send_modify(|count| *count += 1);
-        Self { count, gauge }
+        Self {
+            kind,
+            count,
+            gauge,
+            ended: false,
+        }
+    }
+
+    /// Notes the end; only the first one counts.
+    fn end(&mut self, outcome: &'static str) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.kind.count_end(outcome);
+        }
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
+        // Its actor panicked or was killed.
+        self.end("internal");
         self.gauge.decrement(1.0);
         self.count.send_modify(|count| *count -= 1);
     }
 }
 
 /// Notes the end of an upload that took in `taken_bytes`.
-pub(super) fn upload_ended(taken_bytes: u64, n: usize, result: &Result<UploadOutcome, UploadError>) {
+pub(super) fn upload_ended(
+    active: &mut Active,
+    taken_bytes: u64,
+    n: usize,
+    result: &Result<UploadOutcome, UploadError>,
+) {
     counter!(names::UPLOAD_PLAINTEXT_BYTES).increment(taken_bytes);
-    let outcome = result.as_ref().map_or_else(UploadError::cause, |_| "completed");
-    counter!(names::UPLOAD_FINISHED, "outcome" => outcome).increment(1);
+    active.end(result.as_ref().map_or_else(UploadError::cause, |_| "completed"));
     if let Ok(done) = result {
         let UploadTimings {
             choose,
@@ -68,9 +114,8 @@ pub(super) fn upload_ended(taken_bytes: u64, n: usize, result: &Result<UploadOut
 }
 
 /// Notes the end of a download.
-pub(super) fn download_ended(done: &DownloadDone, failed: Option<&DownloadError>) {
-    let outcome = failed.map_or("completed", DownloadError::cause);
-    counter!(names::DOWNLOAD_FINISHED, "outcome" => outcome).increment(1);
+pub(super) fn download_ended(active: &mut Active, done: &DownloadDone, failed: Option<&DownloadError>) {
+    active.end(failed.map_or("completed", DownloadError::cause));
     counter!(names::DOWNLOAD_PLAINTEXT_BYTES).increment(done.delivered_bytes);
     counter!(names::DOWNLOAD_RECEIVED_BYTES).increment(done.received_bytes);
     counter!(names::DOWNLOAD_HEDGES).increment(done.hedges);

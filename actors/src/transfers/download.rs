@@ -97,7 +97,7 @@ pub(super) struct DownloadActor {
     /// Whether the machine has given its verdict; the actor ends when nothing waits any more.
     ended: bool,
     stopping: bool,
-    _active: Active,
+    active: Active,
     _guard: ExitGuard,
 }
 
@@ -161,7 +161,7 @@ impl DownloadActor {
             reserving: false,
             ended: false,
             stopping: false,
-            _active: active,
+            active,
             _guard: guard,
         }
     }
@@ -389,7 +389,7 @@ impl DownloadActor {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        account::download_ended(self.machine.progress(), failed.as_ref());
+        account::download_ended(&mut self.active, self.machine.progress(), failed.as_ref());
         match failed {
             None => self.begin(Ok(())),
             Some(error) => {

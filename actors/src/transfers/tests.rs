@@ -18,6 +18,8 @@ use super::*;
 use crate::call::{Call, CallGuard, CallResult, MeshCalls, PeerView, Reply};
 use crate::clock::SystemClock;
 use crate::directory::{Directory, Member};
+use crate::metrics as names;
+use crate::testing::Counts;
 
 const SEGMENT_BYTES: usize = 1024;
 
@@ -27,6 +29,8 @@ enum Mood {
     /// Says nothing; its link is lost two seconds later.
     Frozen,
     Down,
+    /// Whoever calls it panics.
+    Deadly,
 }
 
 struct FakePeer {
@@ -102,6 +106,10 @@ impl MeshCalls for FakeMesh {
             Mood::Down => reply.answer(Err(CallError::Down {
                 retry_in: Duration::from_secs(1),
             })),
+            Mood::Deadly => {
+                drop(peers);
+                panic!("as ordered by the test");
+            }
             Mood::Frozen => {
                 let guard = CallGuard::new(&reply, || ());
                 tokio::task::spawn_local(async move {
@@ -597,6 +605,38 @@ async fn memory_is_bounded_for_all_transfers_together() {
 fn plaintext_static() -> &'static [u8] {
     static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     BYTES.get_or_init(|| plaintext(30_000))
+}
+
+#[actix::test]
+async fn a_transfer_that_panics_ends_alone_and_is_counted() {
+    let counts = Counts::default();
+    let _counted = ::metrics::set_default_local_recorder(&counts);
+    let bench = Bench::new();
+    let outcome = bench
+        .upload(&plaintext(5_000))
+        .await
+        .expect("the upload completes");
+    let spec = DownloadSpec {
+        cap: outcome.cap.clone(),
+        range: None,
+    };
+    bench.each_peer(|index, peer| peer.mood = if index == 3 { Mood::Deadly } else { Mood::Well });
+    assert_eq!(
+        bench.upload(&plaintext(5_000)).await.expect_err("it panics"),
+        UploadError::Internal
+    );
+    assert_eq!(
+        bench.transfers.download(spec).await.expect_err("it panics"),
+        DownloadError::Internal
+    );
+    bench.each_peer(|_, peer| peer.mood = Mood::Well);
+    assert!(bench.download(&outcome.cap, None).await == Ok(plaintext(5_000)));
+    bench.is_at_rest().await;
+    let count = |name: &str, outcome: &str| counts.get(name, outcome);
+    assert_eq!(count(names::UPLOAD_FINISHED, "internal"), 1);
+    assert_eq!(count(names::UPLOAD_FINISHED, "completed"), 1);
+    assert_eq!(count(names::DOWNLOAD_FINISHED, "internal"), 1);
+    assert_eq!(count(names::DOWNLOAD_FINISHED, "completed"), 1);
 }
 
 #[actix::test]

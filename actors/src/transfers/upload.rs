@@ -63,7 +63,7 @@ pub(super) struct UploadActor {
     outcome: Option<oneshot::Sender<Result<UploadOutcome, UploadError>>>,
     unwanted: Option<oneshot::Receiver<()>>,
     stopping: bool,
-    _active: Active,
+    active: Active,
     _guard: ExitGuard,
 }
 
@@ -120,7 +120,7 @@ impl UploadActor {
             outcome: Some(outcome),
             unwanted: Some(unwanted),
             stopping: false,
-            _active: active,
+            active,
             _guard: guard,
         }
     }
@@ -281,6 +281,7 @@ impl UploadActor {
 
     fn end(&mut self, result: Result<UploadOutcome, UploadError>, context: &mut Context<Self>) {
         account::upload_ended(
+            &mut self.active,
             self.machine.taken_bytes(),
             self.spec.encoding.coding().n(),
             &result,
