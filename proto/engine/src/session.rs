@@ -68,8 +68,6 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Farewell {
     ours: Option<GoodbyeReason>,
-    /// Ours was handed to the socket.
-    sent: bool,
     theirs: Option<GoodbyeReason>,
     drain_until: Option<Mono>,
 }
@@ -236,8 +234,9 @@ impl Session {
         let Some(theirs) = self.farewell.theirs else {
             return;
         };
+        // A goodbye that is not out yet is in the outbox.
         let idle = self.calls.wanted() == 0 && self.serving.len() == 0 && self.outbox.is_empty();
-        if self.phase == Phase::Open && self.farewell.sent && idle {
+        if self.phase == Phase::Open && idle {
             // Whoever said it first had the reason.
             let reason = if theirs == GoodbyeReason::Other {
                 self.farewell.ours

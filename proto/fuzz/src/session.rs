@@ -116,7 +116,7 @@ impl End {
         }
         let (id, kind) = self.serving.remove(usize::from(amount) % self.serving.len());
         let answer = match kind {
-            _ if amount % 5 == 0 => Err(Failure::new(FailureCode::Busy, "busy")),
+            _ if amount.is_multiple_of(5) => Err(Failure::new(FailureCode::Busy, "busy")),
             RequestKind::ReadBlock => Ok(Response::BlockRead(BlockRead {
                 block_path: Vec::new(),
                 sealed: SealedProof {

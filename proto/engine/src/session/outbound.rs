@@ -183,8 +183,7 @@ impl Session {
         match signal {
             Signal::Ping => self.liveness.ping_sent(now),
             Signal::Goodbye if self.phase == Phase::Refusing => self.close(CloseReason::Refused),
-            Signal::Goodbye => self.farewell.sent = true,
-            Signal::Other => {}
+            Signal::Goodbye | Signal::Other => {}
         }
     }
 

@@ -361,6 +361,35 @@ fn an_early_refusal_stops_the_rest_of_a_request() {
 }
 
 #[test]
+fn no_buffer_is_taken_for_a_request_whose_time_is_over() {
+    let mut session = open();
+    let frame = asking(1, Lane::Bulk, &write_of(block(1 << 20, 1)), Bytes::new());
+    let mut decoder = Decoder::new();
+    decoder.push(&frame.head);
+    let frame = decoder.next_frame().expect("valid").expect("whole");
+    session.handle_frame_received_at(NOW + ms(6_000), NOW, frame);
+    assert!(!session.assemblies.any());
+}
+
+#[test]
+fn credit_is_free_when_the_first_frame_of_the_answer_goes_out() {
+    let mut session = open();
+    feed(
+        &mut session,
+        &asking(1, Lane::Bulk, &write_of(block(1_000, 1)), block(1_000, 1)),
+    );
+    let Some(Event::Request { id, .. }) = session.poll_event() else {
+        panic!("no request")
+    };
+    session
+        .respond(NOW, id, Ok(block_read(block(1 << 20, 1))))
+        .expect("valid");
+    assert_eq!(session.load().serving_bytes, 1_000);
+    session.poll_transmit(NOW).expect("the first part");
+    assert_eq!((session.load().serving_bytes, session.load().serving), (0, 1));
+}
+
+#[test]
 fn after_the_goodbye() {
     let stopping = convert::goodbye_frame(Goodbye {
         reason: GoodbyeReason::Stopping,
