@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::prelude::*;
+use bytes::BytesMut;
 use metrics::counter;
 use tokio::sync::{mpsc, oneshot};
 use truckee_engine::transfer::Token;
@@ -134,22 +135,7 @@ impl UploadActor {
                     segment,
                     plaintext,
                     last,
-                } => {
-                    if let Some(permit) = self.arrived.take() {
-                        self.permits.insert(segment, permit);
-                    }
-                    let encoder = Arc::clone(&self.encoder);
-                    let back = context.address();
-                    self.cpu.run_then(
-                        jobs::ENCODE,
-                        move || encoder.encode(segment, plaintext, last),
-                        move |result| {
-                            if tell(&back, Encoded { segment, result }).is_err() {
-                                tracing::debug!("an upload ended before its segment was encoded");
-                            }
-                        },
-                    );
-                }
+                } => self.encode(segment, plaintext, last, context),
                 Effect::Send {
                     token,
                     peer,
@@ -211,6 +197,29 @@ impl UploadActor {
             self.clock.as_ref(),
             self.machine.next_deadline(),
             Self::on_time,
+        );
+    }
+
+    fn encode(
+        &mut self,
+        segment: SegmentIndex,
+        plaintext: BytesMut,
+        last: bool,
+        context: &mut Context<Self>,
+    ) {
+        if let Some(permit) = self.arrived.take() {
+            self.permits.insert(segment, permit);
+        }
+        let encoder = Arc::clone(&self.encoder);
+        let back = context.address();
+        self.cpu.run_then(
+            jobs::ENCODE,
+            move || encoder.encode(segment, plaintext, last),
+            move |result| {
+                if tell(&back, Encoded { segment, result }).is_err() {
+                    tracing::debug!("an upload ended before its segment was encoded");
+                }
+            },
         );
     }
 
