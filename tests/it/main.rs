@@ -6,6 +6,7 @@ mod clients;
 mod commands;
 mod damage;
 mod freeze;
+mod full;
 mod lifecycle;
 mod round_trip;
 mod strangers;

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use truckee::cluster::file::{ClusterFile, NodeEntry};
 
 use super::http::Http;
-use super::node::run_file;
+use super::node::{Node, run_file};
 use super::process::{is_alive, is_node, signal};
 use super::{LOOK_EVERY, PATIENCE, until};
 
@@ -48,8 +48,8 @@ pub struct Cluster {
     up: Option<Child>,
     /// What `truckee up` printed when it was ready.
     pub file: ClusterFile,
-    /// Nodes that the test started itself, by name.
-    restarted: Vec<(String, Child)>,
+    /// Nodes that the test started itself.
+    restarted: Vec<Node>,
 }
 
 impl Cluster {
@@ -191,36 +191,27 @@ impl Cluster {
     /// # Panics
     /// When it still runs, or does not become ready.
     pub fn restart(&mut self, name: &str) {
-        let child = self.spawn(name);
-        let pid = child.id();
-        let dir = self.node(name).dir.clone();
-        self.restarted.push((name.to_owned(), child));
-        until(&format!("{name} is ready again"), || {
-            let (_, child) = self.restarted.last_mut()?;
-            let ended = child.try_wait().expect("a child can be looked after");
-            assert!(ended.is_none(), "{name} ended while starting: {ended:?}");
-            let run = run_file(&dir)?;
-            (run["pid"].as_u64() == Some(u64::from(pid))).then_some(())
-        });
-        let entry = self.file.nodes.iter_mut().find(|node| node.name == name);
-        entry.expect("the node was found above").pid = pid;
+        self.adopt(name, Node::start);
     }
 
-    fn spawn(&self, name: &str) -> Child {
-        let node = self.node(name);
-        assert!(!is_node(node.pid, &node.dir), "{name} still runs");
-        let log = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(node.dir.join("log"));
-        Command::new(&self.program)
-            .args(["run", "--dir"])
-            .arg(&node.dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.expect("a node's log can be opened"))
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
+    /// Like [`Cluster::restart`], but each file that the node writes fails beyond `file_kib`, as on a full disk.
+    ///
+    /// # Panics
+    /// When it still runs, or does not become ready.
+    pub fn restart_with_small_files(&mut self, name: &str, file_kib: u64) {
+        self.adopt(name, |program, dir| {
+            Node::start_with_small_files(program, dir, file_kib)
+        });
+    }
+
+    fn adopt(&mut self, name: &str, start: impl FnOnce(&Path, &Path) -> Node) {
+        let entry = self.file.nodes.iter_mut().find(|node| node.name == name);
+        let entry = entry.unwrap_or_else(|| panic!("no node {name}"));
+        assert!(!is_node(entry.pid, &entry.dir), "{name} still runs");
+        let mut node = start(&self.program, &entry.dir);
+        node.wait_ready();
+        entry.pid = node.pid();
+        self.restarted.push(node);
     }
 
     /// Waits until the gateway is connected to just this many peers.
@@ -334,8 +325,8 @@ impl Cluster {
         let pid = self.node(name).pid;
         until(&format!("{name} is gone"), || {
             // A node that the test started itself is a zombie until its parent, this process, has seen it.
-            for (_, child) in &mut self.restarted {
-                child.try_wait().expect("a child can be looked after");
+            for node in &mut self.restarted {
+                node.has_ended();
             }
             (!is_alive(pid)).then_some(())
         });
@@ -371,10 +362,7 @@ impl Drop for Cluster {
             let _ = up.kill();
             let _ = up.wait();
         }
-        for (_, child) in &mut self.restarted {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.restarted.clear();
         // Those that `up` started end by themselves when it is gone, unless they are frozen.
         for node in self.file.nodes.iter().filter(|node| is_node(node.pid, &node.dir)) {
             signal(node.pid, Signal::KILL);

@@ -21,19 +21,58 @@ impl Node {
     /// When the program cannot be started.
     #[must_use]
     pub fn start(program: &Path, dir: &Path) -> Node {
+        Node::spawn(Command::new(program), dir)
+    }
+
+    /// The same with files that cannot grow beyond `file_kib`: writing fails there (EFBIG), as on a full disk.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn start_with_small_files(program: &Path, dir: &Path, file_kib: u64) -> Node {
+        let mut shell = Command::new("bash");
+        // The signal that the limit sends by default would end the process before it sees the error.
+        shell
+            .args([
+                "-c",
+                &format!("trap '' XFSZ; ulimit -f {file_kib}; exec \"$0\" \"$@\""),
+            ])
+            .arg(program);
+        Node::spawn(shell, dir)
+    }
+
+    fn spawn(mut command: Command, dir: &Path) -> Node {
         let log = OpenOptions::new().append(true).create(true).open(dir.join("log"));
-        let child = Command::new(program)
+        command
             .args(["run", "--dir"])
             .arg(dir)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.expect("a node's log can be opened"))
+            .stdout(Stdio::null());
+        command.stderr(log.expect("a node's log can be opened"));
+        let child = command
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Node {
             dir: dir.to_owned(),
             child,
         }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended; if so, nothing is left of its process.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("a child can be looked after")
+            .is_some()
     }
 
     /// Waits until it has said where it is, and gives what it said.
