@@ -128,3 +128,40 @@ fn too_few_peers_and_too_few_shares_are_told_at_once() {
         assert!(took < Duration::from_secs(6), "seed {seed}: {took:?}");
     }
 }
+
+#[test]
+fn a_gateway_that_dies_leaves_no_half_shares() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        let _order = story.upload(400_000, (3, 10, 7));
+        story.pass(Duration::from_millis(60 + 5 * seed));
+        assert!(
+            story.shares_in_progress() > 0,
+            "seed {seed}: the gateway dies too soon or too late"
+        );
+        let gateway = story.gateway();
+        story.kill(&[gateway]);
+        story.pass(Duration::from_secs(1));
+        assert_eq!(story.shares_in_progress(), 0, "seed {seed}");
+        story.start(&[gateway]);
+        story.settle();
+        stored(&mut story, 30_000);
+        story.ends_well();
+    }
+}
+
+#[test]
+fn nodes_that_dial_each_other_at_once_keep_one_link_and_dial_no_third_time() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 10);
+        story.pass(Duration::from_secs(60));
+        story.settle();
+        let (nodes, dials) = (12, story.dials());
+        let pairs = nodes * (nodes - 1) / 2;
+        assert!(
+            dials > pairs,
+            "seed {seed}: no two nodes have dialled each other, so this tests nothing"
+        );
+        assert!(dials <= 2 * pairs, "seed {seed}: {dials} dials for {pairs} pairs");
+    }
+}

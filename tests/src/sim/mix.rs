@@ -82,6 +82,8 @@ pub struct Mix {
     pub disk_delay: Micros,
     /// Mean time between two things that clients ask for.
     pub work_every: Micros,
+    /// How many of a thousand uploads are of files that others have too.
+    pub known_per_mille: u64,
     /// Do some clients vanish, stall or send too little?
     pub bad_clients: bool,
     /// How far the calendars of two nodes can be apart, in seconds.
@@ -125,6 +127,7 @@ impl Mix {
             way: Self::draw_way(rng),
             disk_delay: rng.between(10, 20 * MILLIS),
             work_every: rng.between(200 * MILLIS, 3 * SECONDS),
+            known_per_mille: [0, 200, 900][rng.size(0, 2)],
             bad_clients: rng.chance(400),
             calendar_skew_s: if rng.chance(300) { rng.between(1, 20) } else { 0 },
             late: if rng.chance(300) { rng.size(1, 3) } else { 0 },

@@ -27,6 +27,7 @@ pub mod scheduler;
 pub mod shares;
 mod stream;
 pub mod trace;
+mod way;
 pub mod wishes;
 pub mod world;
 

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use super::rng::Rng;
 use super::scheduler::{MILLIS, Micros, SECONDS};
 use super::stream::{Stream, Taken};
+pub use super::way::{ConnId, NetEvent, Side, Tampering, Way};
 
 /// What a direction of a connection holds between two hosts: the usual size of the two socket buffers together.
 pub const WINDOW_BYTES: usize = 256 * 1024;
@@ -27,81 +28,6 @@ pub const WINDOW_BYTES: usize = 256 * 1024;
 pub const DIAL_TIMEOUT: Micros = 5 * SECONDS;
 /// The least time that TCP waits before it sends a lost packet again (RFC 6298 says a second, Linux 200 ms).
 const RESEND_AFTER: Micros = 200 * MILLIS;
-
-/// Names a connection for the whole of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConnId(pub u64);
-
-/// An end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// The end that dialled.
-    Dialler,
-    /// The end that was dialled.
-    Acceptor,
-}
-
-impl Side {
-    /// The end across.
-    pub fn across(self) -> Self {
-        match self {
-            Self::Dialler => Self::Acceptor,
-            Self::Acceptor => Self::Dialler,
-        }
-    }
-
-    fn index(self) -> usize {
-        match self {
-            Self::Dialler => 0,
-            Self::Acceptor => 1,
-        }
-    }
-}
-
-/// What the network will tell a node's side at some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetEvent {
-    /// A dial reaches the other host: [`Network::answer`] it.
-    Knock(ConnId),
-    /// The dialled node learns that the connection stands.
-    Accepted(ConnId),
-    /// The dialler learns that the connection stands.
-    Established(ConnId),
-    /// The dialler learns that there will be no connection.
-    DialFailed(ConnId),
-    /// Bytes wait for this end: [`Network::take`] them.
-    Arrival(ConnId, Side),
-    /// This end may send again.
-    Writable(ConnId, Side),
-    /// This end learns that the connection is broken.
-    Broken(ConnId, Side),
-}
-
-/// The condition of the way from one node to another.
-#[derive(Clone, Copy, Debug)]
-pub struct Way {
-    /// Least time under way.
-    pub delay: Micros,
-    /// Added at random to each chunk, up to this.
-    pub jitter: Micros,
-    /// Bytes per second.
-    pub bandwidth: u64,
-    /// How many of a thousand chunks have to be sent again.
-    pub loss_per_mille: u64,
-    /// Nothing arrives.
-    pub cut: bool,
-}
-
-/// How many of ten thousand frames are mistreated.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tampering {
-    /// Left out.
-    pub drop: u64,
-    /// Sent twice.
-    pub double: u64,
-    /// One bit turned.
-    pub damage: u64,
-}
 
 struct Conn {
     hosts: [usize; 2],
@@ -181,6 +107,11 @@ impl Network {
         self.conns
             .get(&conn)
             .is_some_and(|found| found.open[side.index()])
+    }
+
+    /// How often anybody has dialled.
+    pub fn dials(&self) -> u64 {
+        self.next
     }
 
     /// How many connections are not forgotten.

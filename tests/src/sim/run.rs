@@ -222,7 +222,7 @@ impl World {
     /// Is nothing left over?
     pub(super) fn tidy(&self) -> Result<(), String> {
         for (host, at) in self.hosts.iter().enumerate() {
-            let left = at.node.as_ref().map_or(Ok(()), |node| node.idle());
+            let left = at.node.as_ref().map_or(Ok(()), |node| node.idle(&at.disk));
             left.map_err(|what| format!("node {host} is not idle: {what}"))?;
             if at.disk.in_progress() > 0 {
                 return Err(format!(

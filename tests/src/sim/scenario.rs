@@ -203,6 +203,16 @@ impl Scenario {
         )
     }
 
+    /// How often anybody has dialled anybody.
+    pub fn dials(&self) -> u64 {
+        self.world.network.dials()
+    }
+
+    /// How many shares are in progress on all disks together.
+    pub fn shares_in_progress(&self) -> usize {
+        self.world.hosts.iter().map(|host| host.disk.in_progress()).sum()
+    }
+
     /// Nothing is left over, and every share that was promised is there.
     ///
     /// # Panics

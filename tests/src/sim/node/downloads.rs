@@ -141,7 +141,7 @@ impl Downloads {
         errands: &mut Vec<Errand>,
     ) {
         self.with(ctx, id, errands, |run, now| {
-            run.machine.handle_decoded(now, segment, decoded)
+            run.machine.handle_decoded(now, segment, decoded);
         });
     }
 
@@ -153,7 +153,7 @@ impl Downloads {
         errands: &mut Vec<Errand>,
     ) {
         self.with(ctx, id, errands, |run, now| {
-            run.machine.handle_answer(now, token, result)
+            run.machine.handle_answer(now, token, result);
         });
     }
 

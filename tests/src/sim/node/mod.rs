@@ -33,6 +33,7 @@ use self::socket::LinkEvent;
 use self::store::Keeper;
 use self::types::{Errand, OWN_LINK};
 use self::uploads::Uploads;
+use super::disk::Disk;
 use super::identity::Identity;
 use super::model::OrderId;
 use super::network::{ConnId, Side};
@@ -124,7 +125,7 @@ impl Node {
             Job::Encoded(id, segment, coded) => self.uploads.encoded(ctx, id, (segment, coded), errands),
             Job::Read(id) => self.downloads.read(ctx, id, errands),
             Job::Decoded(id, segment, decoded) => {
-                self.downloads.decoded(ctx, id, (segment, decoded), errands)
+                self.downloads.decoded(ctx, id, (segment, decoded), errands);
             }
             Job::Disk(token) => {
                 if let Some(keeper) = &mut self.keeper {
@@ -218,7 +219,7 @@ impl Node {
     ///
     /// # Errors
     /// Says what is.
-    pub fn idle(&self) -> Result<(), String> {
+    pub fn idle(&self, disk: &Disk) -> Result<(), String> {
         let (calls, serving) = self.links.pending();
         let (uploads, downloads) = (self.uploads.count(), self.downloads.count());
         // Gossip never ends: a call or two of it may be under way at any time.
@@ -228,7 +229,7 @@ impl Node {
                 self.own_calls
             ));
         }
-        self.keeper.as_ref().map_or(Ok(()), Keeper::idle)
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.idle(disk))
     }
 
     /// What the machine of an order believes, for people.
@@ -389,7 +390,7 @@ impl Node {
             Caller::Upload(id, token) => self.uploads.answered(ctx, (id, token), result, &mut self.errands),
             Caller::Download(id, token) => {
                 self.downloads
-                    .answered(ctx, (id, token), result, &mut self.errands)
+                    .answered(ctx, (id, token), result, &mut self.errands);
             }
             Caller::Members(token) => self.members.answered(ctx, token, result),
             Caller::Nobody(_) => {}

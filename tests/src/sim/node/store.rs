@@ -14,6 +14,7 @@ use truckee_grid::ids::{Hash, StorageIndex};
 use truckee_wire::message::{Failure, Request, Response};
 
 use super::{Job, ReplyTo};
+use crate::sim::disk::Disk;
 use crate::sim::scheduler::Micros;
 use crate::sim::shares;
 use crate::sim::world::Ctx;
@@ -158,6 +159,7 @@ impl Keeper {
                 ));
             }
             ctx.model.share_taken_back(ctx.host, name);
+            ctx.model.tally.count("share taken back");
         }
         let kind = op.name();
         ctx.line(
@@ -198,11 +200,17 @@ impl Keeper {
         }
     }
 
-    /// Is nothing under way?
-    pub(super) fn idle(&self) -> Result<(), String> {
+    /// Is nothing under way, and is all room that was promised to somebody free again?
+    pub(super) fn idle(&self, disk: &Disk) -> Result<(), String> {
         let report = self.machine.report();
         if !self.serving.is_empty() || report.open_shares > 0 || report.write_bytes_in_flight > 0 {
             return Err(format!("{} requests unanswered, {report:?}", self.serving.len()));
+        }
+        if report.available_bytes != disk.free_bytes() {
+            return Err(format!(
+                "{} bytes of the disk are free and {report:?}",
+                disk.free_bytes()
+            ));
         }
         Ok(())
     }
