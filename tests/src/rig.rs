@@ -7,6 +7,7 @@
 
 mod cluster;
 mod http;
+mod node;
 mod process;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, Options};
 pub use http::{Answer, Http};
+pub use node::Node;
 pub use process::{is_alive, signal};
 pub use rustix::process::Signal;
 
