@@ -120,7 +120,7 @@ fn root() -> PathBuf {
 /// All Rust sources of the workspace, in order of their paths.
 fn sources() -> Vec<Source> {
     let root = root();
-    let all: Vec<Source> = ["proto", "actors", "nodes", "ops", "tests"]
+    let mut all: Vec<Source> = ["proto", "actors", "nodes", "ops", "tests"]
         .iter()
         .flat_map(|top| Source::below(&root, &root.join(top)))
         .collect();
@@ -130,6 +130,7 @@ fn sources() -> Vec<Source> {
         all.len(),
         root.display()
     );
+    Source::mark_tests(&mut all);
     all
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Source {
     /// Relative to the root of the tree.
     pub(super) path: String,
     pub(super) lines: Vec<String>,
+    /// Whether a parent declares it under `#[cfg(test)]`.
+    declared_for_tests: bool,
 }
 
 /// A function outside of tests.
@@ -51,17 +53,46 @@ impl Source {
         found
     }
 
+    /// Marks the files whose modules are declared under `#[cfg(test)]`.
+    pub(super) fn mark_tests(all: &mut [Source]) {
+        let declared: Vec<String> = all.iter().flat_map(Source::test_modules).collect();
+        let below = |path: &str, module: &String| {
+            path.strip_prefix(module.as_str())
+                .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        for source in all {
+            source.declared_for_tests = declared.iter().any(|module| below(&source.path, module));
+        }
+    }
+
+    /// Modules in files of their own that this one declares under `#[cfg(test)]`: their paths without `.rs`.
+    fn test_modules(&self) -> Vec<String> {
+        let (dir, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        let home = match name {
+            "lib.rs" | "main.rs" | "mod.rs" => dir.to_owned(),
+            name => format!("{dir}/{}", name.trim_end_matches(".rs")),
+        };
+        let declared = self.lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+        let module = |pair: &[String]| {
+            let name = pair[1].strip_suffix(';')?.split_once("mod ")?.1.to_owned();
+            Some(format!("{home}/{name}"))
+        };
+        declared.filter_map(module).collect()
+    }
+
     fn new(path: String, text: &str) -> Source {
         Source {
             path,
             lines: text.lines().map(str::to_owned).collect(),
+            declared_for_tests: false,
         }
     }
 
     /// Whether the whole file is test code.
     pub(super) fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or("");
-        name == "tests.rs"
+        self.declared_for_tests
+            || name == "tests.rs"
             || name.ends_with("_tests.rs")
             || self.path.starts_with("tests/it/")
             || self.path.starts_with("tests/sim/")
@@ -170,6 +201,22 @@ fn functions_are_measured() {
         .collect();
     assert_eq!(found, [("a".to_owned(), 2, 3), ("c".to_owned(), 9, 6)]);
     assert_eq!(source.lines_before_tests(), 15);
+}
+
+#[test]
+fn modules_declared_for_tests_are_tests() {
+    let mut all = vec![
+        Source::new(
+            "a/src/b.rs".into(),
+            "//! B\n#[cfg(test)]\npub(crate) mod model;\nmod real;\n",
+        ),
+        Source::new("a/src/b/model.rs".into(), "//! M\n"),
+        Source::new("a/src/b/model/deep.rs".into(), "//! D\n"),
+        Source::new("a/src/b/real.rs".into(), "//! R\n"),
+    ];
+    Source::mark_tests(&mut all);
+    let tests: Vec<bool> = all.iter().map(Source::is_test).collect();
+    assert_eq!(tests, [false, true, true, false]);
 }
 
 #[test]
