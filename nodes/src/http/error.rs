@@ -2,11 +2,12 @@
 //!
 //! Sentences never repeat what the client sent, since that may hold a cap.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use thiserror::Error;
 use truckee_actors::gate::GateError;
@@ -14,6 +15,7 @@ use truckee_actors::transfers::TransferPeerReport;
 use truckee_grid::caps::CapError;
 use truckee_grid::params::ParamsError;
 
+use super::Gateway;
 use super::observe::request_id;
 use super::port::{BodyError, DownloadError, UploadError};
 
@@ -141,14 +143,12 @@ impl HttpError {
     }
 
     /// What went wrong with each peer, for the errors where that is the reason.
-    fn peers(&self) -> Option<Vec<Value>> {
-        let reports = match self {
+    fn peers(&self) -> &[TransferPeerReport] {
+        match self {
             HttpError::Upload(UploadError::NotHappy(not_happy)) => &not_happy.peers,
             HttpError::Download(DownloadError::TooFewShares(too_few)) => &too_few.peers,
-            _ => return None,
-        };
-        let row = |report: &TransferPeerReport| json!({ "node_id": report.peer.to_base32(), "cause": report.why.name(), "message": report.why.to_string() });
-        Some(reports.iter().map(row).collect())
+            _ => &[],
+        }
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -182,16 +182,54 @@ impl HttpError {
             }
             _ => {}
         }
+        let names = Nicknames::of(self.peers(), request);
+        let sentence = names.put_into(self.to_string());
         if wants_json(request) {
             let error = json!({
-                "peers": self.peers(),
-                "status": status.as_u16(), "cause": self.cause(), "message": self.to_string(), "request_id": id,
+                "peers": self.peers().iter().map(|report| names.row(report)).collect::<Vec<Value>>(),
+                "status": status.as_u16(), "cause": self.cause(), "message": sentence, "request_id": id,
             });
             return response.json(json!({ "error": error }));
         }
         response
             .content_type("text/plain; charset=utf-8")
-            .body(format!("{self}\n(request {id})\n"))
+            .body(format!("{sentence}\n(request {id})\n"))
+    }
+}
+
+/// The names for people of the peers in an error: its sentence says which machine to look at.
+struct Nicknames(BTreeMap<String, String>);
+
+impl Nicknames {
+    fn of(reports: &[TransferPeerReport], request: &HttpRequest) -> Nicknames {
+        let gateway = request
+            .app_data::<web::Data<Gateway>>()
+            .filter(|_| !reports.is_empty());
+        let peers = gateway
+            .map(|gateway| gateway.view.snapshot().peers)
+            .unwrap_or_default();
+        Nicknames(
+            peers
+                .into_iter()
+                .map(|peer| (peer.node_id, peer.nickname))
+                .collect(),
+        )
+    }
+
+    /// Replaces each node id by the nickname; the first characters of the id stay, as nicknames may be alike.
+    fn put_into(&self, sentence: String) -> String {
+        self.0.iter().fold(sentence, |sentence, (id, nickname)| {
+            let short = id.get(..8).unwrap_or(id);
+            sentence.replace(id, &format!("{nickname} ({short})"))
+        })
+    }
+
+    fn row(&self, report: &TransferPeerReport) -> Value {
+        let id = report.peer.to_base32();
+        json!({
+            "nickname": self.0.get(&id), "node_id": id,
+            "cause": report.why.name(), "message": report.why.to_string(),
+        })
     }
 }
 

@@ -243,7 +243,7 @@ impl NodeView for FakeView {
             nickname: "<gateway> & co".to_owned(),
             roles: vec![Role::Gateway],
             peers: vec![port::PeerRow {
-                node_id: "peer-id".to_owned(),
+                node_id: NodeId([9; 32]).to_base32(),
                 nickname: "<script>alert(1)</script>".to_owned(),
                 roles: vec![Role::Storage, Role::Introducer],
                 zone: "a\"b".to_owned(),

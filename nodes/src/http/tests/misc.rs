@@ -40,7 +40,8 @@ async fn the_welcome_page_for_programs() {
         "Connected to <script>alert(1)</script> (up)"
     );
     let server = &json["servers"][0];
-    assert_eq!(server["nodeid"], "peer-id");
+    let id = truckee_grid::ids::NodeId([9; 32]).to_base32();
+    assert_eq!(server["nodeid"], id);
     assert_eq!(server["available_space"], 5_000_000);
     assert_eq!(server["connection_status"], "Connected to 127.0.0.1:7");
     assert_eq!(server["last_received_data"], 1_700_000_000);

@@ -201,7 +201,10 @@ async fn what_the_mesh_says() {
     rig.fake.set(Mood::NotHappy);
     let answer = rig.ask("PUT", "/uri", &[], &noise(1000, 7)).await;
     assert_eq!(answer.status, 507);
-    assert!(answer.text().contains("has no space"), "{}", answer.text());
+    let id = truckee_grid::ids::NodeId([9; 32]).to_base32();
+    let named = format!("<script>alert(1)</script> ({}) has no space", &id[..8]);
+    assert!(answer.text().contains(&named), "{}", answer.text());
+    assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
     let json = rig
         .ask("PUT", "/uri", &[("Accept", "application/json")], &noise(1000, 7))
         .await;
@@ -211,6 +214,8 @@ async fn what_the_mesh_says() {
         (Some(507), Some("not_happy"))
     );
     assert_eq!(error["peers"][0]["message"], "has no space");
+    assert_eq!(error["peers"][0]["node_id"], id);
+    assert_eq!(error["peers"][0]["nickname"], "<script>alert(1)</script>");
     assert_eq!(error["request_id"].as_str(), json.header("x-request-id"));
     rig.fake.set(Mood::Stopping);
     let answer = rig.ask("PUT", "/uri", &[], &noise(1000, 7)).await;
