@@ -1,5 +1,7 @@
 //! The bodies of the fuzz targets: plain functions that take bytes and panic when a promise is broken.
 //!
+//! Run one with `cargo +nightly fuzz run TARGET` in `proto/` (needs `cargo-fuzz` and a C++ compiler).
+//!
 //! They are shared: `fuzz_targets/` gives them to the fuzzer, and the tests of `truckee-engine` include this file, so
 //! that they run over the checked-in corpus and over seeded mutations of it wherever tests run. Nothing here promises
 //! coverage; that is the fuzzer's work.
