@@ -278,6 +278,14 @@ impl Membership {
     }
 }
 
+/// A refusal is told apart from silence; whatever else went wrong, there was no answer.
+fn no_answer(error: CallError) -> NoAnswer {
+    match error {
+        CallError::Refused(failure) => NoAnswer::Refused(failure),
+        _ => NoAnswer::NotReached,
+    }
+}
+
 fn tell_metrics(view: &RosterView, unix: UnixSeconds, links: &BTreeMap<NodeId, BTreeSet<LinkId>>) {
     for role in Role::ALL {
         let count = view
@@ -342,10 +350,7 @@ impl Handler<CallAnswered<CallToken>> for Membership {
 
     fn handle(&mut self, message: CallAnswered<CallToken>, context: &mut Self::Context) {
         let (now, unix) = (self.clock.now(), self.clock.unix());
-        let answer = message.result.map_err(|error| match error {
-            CallError::Refused(failure) => NoAnswer::Refused(failure),
-            _ => NoAnswer::NotReached,
-        });
+        let answer = message.result.map_err(no_answer);
         if let Some(machine) = &mut self.machine {
             machine.handle_answer(now, unix, message.token, answer);
         }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 pub use ed25519_dalek::SigningKey;
 use truckee_grid::ids::NodeId;
-use truckee_wire::message::{AnnouncementBody, Failure, Request, Response, Role, Roles, RosterFile};
+use truckee_wire::message::{Failure, Request, Response, Roles, RosterFile};
 
 use self::announcement::{Member, NewsError, Revoked};
 use self::exchange::{Exchange, Inbox};

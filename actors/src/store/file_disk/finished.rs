@@ -18,9 +18,8 @@ const ASIDE_MAX: u32 = 16;
 impl FileDisk {
     /// What a finished share says about its file, if it is there and checks. A damaged one is put aside, so that a new
     /// upload can take its place.
-    pub(super) fn existing(&self, share: ShareId) -> Result<Option<FileFacts>, Trouble> {
-        let mut damage = Damage::default();
-        match self.guarded(share, &mut damage, |opened| Ok(opened.facts().clone())) {
+    pub(super) fn existing(&self, share: ShareId, damage: &mut Damage) -> Result<Option<FileFacts>, Trouble> {
+        match self.guarded(share, damage, |opened| Ok(opened.facts().clone())) {
             Ok(facts) => Ok(Some(facts)),
             Err(Trouble::Plain(DiskFault::NotFound) | Trouble::Damaged(_)) => Ok(None),
             Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use truckee_engine::store::{Closing, DiskDone, DiskFault, IncomingId, ShareId};
+use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, IncomingId, ShareId};
 use truckee_grid::ids::Hash;
 use truckee_grid::params::Coding;
 use truckee_grid::share::{ShareHeader, build_trailer};
@@ -29,8 +29,9 @@ impl FileDisk {
         share: ShareId,
         coding: Coding,
         segment_bytes: u32,
+        damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
-        if let Some(file) = self.existing(share)? {
+        if let Some(file) = self.existing(share, damage)? {
             return Ok(DiskDone::Exists { file });
         }
         self.begin(incoming, share, coding, segment_bytes)?;
@@ -97,9 +98,10 @@ impl FileDisk {
         incoming: IncomingId,
         share: ShareId,
         closing: &Closing,
+        damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
         let unfinished = self.unfinished(incoming)?;
-        if let Some(file) = self.existing(share)? {
+        if let Some(file) = self.existing(share, damage)? {
             self.discard(incoming)?;
             return Ok(DiskDone::Exists { file });
         }
@@ -153,15 +155,16 @@ impl FileDisk {
         share: ShareId,
         closing: &Closing,
         block: &Bytes,
+        damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
-        if let Some(file) = self.existing(share)? {
+        if let Some(file) = self.existing(share, damage)? {
             return Ok(DiskDone::Exists { file });
         }
         let shape = closing.file.ueb.geometry();
         let unfinished = self.begin(incoming, share, shape.coding(), shape.segment_bytes())?;
         let stored = self
             .extend(&unfinished, block)
-            .and_then(|()| self.finish(incoming, share, closing));
+            .and_then(|()| self.finish(incoming, share, closing, damage));
         if stored.is_err() {
             self.discard(incoming)?;
         }

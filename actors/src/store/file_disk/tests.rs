@@ -519,6 +519,34 @@ fn damage_is_counted_where_it_is_found() {
 }
 
 #[test]
+fn a_damaged_share_makes_room_for_a_new_one_and_leaves_the_books() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(5, 700, 6);
+    let Ok(DiskDone::Stored { file_bytes }) = put(&disk, &sample, 1) else {
+        panic!("stored")
+    };
+    let path = disk.paths.share(sample.share);
+    let mut bytes = fs::read(&path).expect("readable");
+    bytes[0] ^= 1;
+    fs::write(&path, bytes).expect("writable");
+    disk.opened.forget(sample.share);
+    let reply = disk.carry_out(DiskOp::Put {
+        incoming: IncomingId(2),
+        share: sample.share,
+        closing: Box::new(sample.closing.clone()),
+        block: sample.blocks[0].clone(),
+    });
+    assert_eq!(reply.result, Ok(DiskDone::Stored { file_bytes }));
+    let damage = Damage {
+        shares: 1,
+        bytes: file_bytes,
+    };
+    assert_eq!(reply.damage, damage, "the one put aside is no longer counted");
+    assert_whole(&disk, &sample);
+}
+
+#[test]
 fn a_share_under_another_name_is_not_served() {
     let dir = TempDir::new().expect("temporary directory");
     let (disk, _) = FileDisk::open(dir.path()).expect("opens");

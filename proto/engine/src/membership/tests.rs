@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use truckee_grid::ids::StorageIndex;
-use truckee_wire::message::{FailureCode, Grant, Join, JoinSecret, PushRoster, RequestKind, SyncRoster};
+use truckee_wire::message::{
+    AnnouncementBody, FailureCode, Grant, Join, JoinSecret, PushRoster, RequestKind, Role, SyncRoster,
+};
 
 use super::announcement::{check_signed, sign_announcement};
 use super::grant::{GRANT_TERM_MAX, GrantError};
