@@ -236,7 +236,7 @@ fn log(status: &JoinStatus) {
             }
         }
         JoinStatus::Revoked => {
-            tracing::error!("an introducer has revoked this node; it talks to nobody any more")
+            tracing::error!("an introducer has revoked this node; it talks to nobody any more");
         }
     }
 }
