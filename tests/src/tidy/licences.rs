@@ -33,7 +33,7 @@ pub(super) fn breaches(root: &Path) -> Vec<String> {
         match package["license"].as_str() {
             None => bad.push(format!("{name}: no licence expression")),
             Some(licence) if !is_allowed(licence, &allowed) => {
-                bad.push(format!("{name}: {licence} is not allowed"))
+                bad.push(format!("{name}: {licence} is not allowed"));
             }
             Some(_) => {}
         }

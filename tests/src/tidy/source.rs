@@ -137,7 +137,7 @@ impl Source {
             let closes = |line: &&String| line.strip_prefix(indent) == Some("}");
             // A declaration without a body ends in a semicolon before anything closes.
             let ends = |line: &String| line.ends_with(';') || line.ends_with('{') || line.ends_with('}');
-            let head = self.lines[at..end].iter().position(|line| ends(line))?;
+            let head = self.lines[at..end].iter().position(ends)?;
             if !self.lines[at + head].ends_with('{') {
                 return None;
             }
