@@ -22,13 +22,7 @@ impl Store {
         let Some(pending) = self.pending.remove(&token) else {
             return;
         };
-        self.report.corrupt_shares += reply.damage.shares;
-        self.report.share_count = self.report.share_count.saturating_sub(reply.damage.shares);
-        self.space.gone(reply.damage.bytes);
-        let outcome = reply.result;
-        if outcome == Err(DiskFault::Full) {
-            self.space.full();
-        }
+        let outcome = self.take_notice(reply);
         match pending {
             Pending::Create {
                 key,
@@ -91,6 +85,17 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// What an outcome says besides its result.
+    fn take_notice(&mut self, reply: DiskReply) -> Outcome {
+        self.report.corrupt_shares += reply.damage.shares;
+        self.report.share_count = self.report.share_count.saturating_sub(reply.damage.shares);
+        self.space.gone(reply.damage.bytes);
+        if reply.result == Err(DiskFault::Full) {
+            self.space.full();
+        }
+        reply.result
     }
 
     fn created(&mut self, now: Mono, key: &OpenKey, incoming: IncomingId, ticket: Ticket, outcome: &Outcome) {
