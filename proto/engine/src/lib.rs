@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod download;
 pub mod invite;
+pub mod membership;
 pub mod restart;
 pub mod session;
 pub mod store;

@@ -104,7 +104,11 @@ pub struct Restart {
 impl Restart {
     /// The rule for a child that has not ended yet.
     pub fn new(class: Class, policy: Policy) -> Self {
-        Self { class, policy, ends: VecDeque::new() }
+        Self {
+            class,
+            policy,
+            ends: VecDeque::new(),
+        }
     }
 
     /// Judges an end of the child at `now`.
@@ -117,17 +121,25 @@ impl Restart {
         if !again {
             return Verdict::Forget;
         }
-        while self.ends.front().is_some_and(|end| now.saturating_sub(*end) >= self.policy.window) {
+        while self
+            .ends
+            .front()
+            .is_some_and(|end| now.saturating_sub(*end) >= self.policy.window)
+        {
             self.ends.pop_front();
         }
         let earlier = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
         if earlier >= self.policy.restarts_max {
-            return Verdict::Escalate { exits: earlier.saturating_add(1) };
+            return Verdict::Escalate {
+                exits: earlier.saturating_add(1),
+            };
         }
         self.ends.push_back(now);
         // 2^20 times any sensible first delay is over any sensible last one.
         let doubled = self.policy.delay_first.saturating_mul(1 << earlier.min(20));
-        Verdict::Restart { after: doubled.min(self.policy.delay_max) }
+        Verdict::Restart {
+            after: doubled.min(self.policy.delay_max),
+        }
     }
 }
 
@@ -143,15 +155,26 @@ mod tests {
     };
 
     fn restart_ms(ms: u64) -> Verdict {
-        Verdict::Restart { after: Duration::from_millis(ms) }
+        Verdict::Restart {
+            after: Duration::from_millis(ms),
+        }
     }
 
     #[test]
     fn delays_double_to_their_bound_and_one_too_many_escalates() {
         let mut rule = Restart::new(Class::Permanent, POLICY);
-        assert_eq!(rule.handle_exit(Mono::from_millis(0), ExitReason::Panicked), restart_ms(100));
-        assert_eq!(rule.handle_exit(Mono::from_millis(1), ExitReason::Failed), restart_ms(200));
-        assert_eq!(rule.handle_exit(Mono::from_millis(2), ExitReason::Stopped), restart_ms(300));
+        assert_eq!(
+            rule.handle_exit(Mono::from_millis(0), ExitReason::Panicked),
+            restart_ms(100)
+        );
+        assert_eq!(
+            rule.handle_exit(Mono::from_millis(1), ExitReason::Failed),
+            restart_ms(200)
+        );
+        assert_eq!(
+            rule.handle_exit(Mono::from_millis(2), ExitReason::Stopped),
+            restart_ms(300)
+        );
         assert_eq!(
             rule.handle_exit(Mono::from_millis(9_999), ExitReason::Panicked),
             Verdict::Escalate { exits: 4 }
@@ -163,7 +186,10 @@ mod tests {
         let mut rule = Restart::new(Class::Permanent, POLICY);
         for second in 0..100 {
             let verdict = rule.handle_exit(Mono::from_millis(second * 5_000), ExitReason::Panicked);
-            assert!(matches!(verdict, Verdict::Restart { .. }), "{second}: {verdict:?}");
+            assert!(
+                matches!(verdict, Verdict::Restart { .. }),
+                "{second}: {verdict:?}"
+            );
         }
         assert!(rule.ends.len() <= 3);
     }
@@ -175,14 +201,26 @@ mod tests {
             let verdict = Restart::new(class, POLICY).handle_exit(Mono::ZERO, reason);
             matches!(verdict, Verdict::Restart { .. })
         };
-        assert_eq!([Stopped, Failed, Panicked].map(|r| restarted(Class::Permanent, r)), [true; 3]);
-        assert_eq!([Stopped, Failed, Panicked].map(|r| restarted(Class::Transient, r)), [false, true, true]);
-        assert_eq!([Stopped, Failed, Panicked].map(|r| restarted(Class::Temporary, r)), [false; 3]);
+        assert_eq!(
+            [Stopped, Failed, Panicked].map(|r| restarted(Class::Permanent, r)),
+            [true; 3]
+        );
+        assert_eq!(
+            [Stopped, Failed, Panicked].map(|r| restarted(Class::Transient, r)),
+            [false, true, true]
+        );
+        assert_eq!(
+            [Stopped, Failed, Panicked].map(|r| restarted(Class::Temporary, r)),
+            [false; 3]
+        );
     }
 
     #[test]
     fn the_policy_never_escalates_at_the_first_end() {
         let mut rule = Restart::new(Class::Permanent, Policy::NEVER);
-        assert_eq!(rule.handle_exit(Mono::ZERO, ExitReason::Panicked), Verdict::Escalate { exits: 1 });
+        assert_eq!(
+            rule.handle_exit(Mono::ZERO, ExitReason::Panicked),
+            Verdict::Escalate { exits: 1 }
+        );
     }
 }

@@ -11,7 +11,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 #[path = "../../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "public in the crate of the fuzz targets, which shares the file")]
+#[allow(
+    unreachable_pub,
+    reason = "public in the crate of the fuzz targets, which shares the file"
+)]
 mod fuzzing;
 
 #[path = "fuzz_corpus/seeds.rs"]

@@ -240,6 +240,10 @@ impl World {
         started.wake_at = None;
         let (life, swept) = (u64::from(started.life), started.disk.sweep() as u64);
         let identity = started.identity.clone();
+        // After a crash at any moment: what was promised is there.
+        if let Err(broken) = self.model.check_disk(host, &self.hosts[host].disk) {
+            self.violations.push(broken);
+        }
         self.trace.line(Some(host), "starts", [life, swept]);
         self.network.host_starts(now, host);
         let node = Node::new(&identity, &mut self.ctx(host));

@@ -204,7 +204,11 @@ async fn what_the_mesh_says() {
     let id = truckee_grid::ids::NodeId([9; 32]).to_base32();
     let named = format!("<script>alert(1)</script> ({}) has no space", &id[..8]);
     assert!(answer.text().contains(&named), "{}", answer.text());
-    assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
+    assert!(
+        answer
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/plain"))
+    );
     let json = rig
         .ask("PUT", "/uri", &[("Accept", "application/json")], &noise(1000, 7))
         .await;
