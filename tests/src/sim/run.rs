@@ -22,7 +22,7 @@ const TIDY_WITHIN: Micros = 150 * SECONDS;
 /// How often a condition that takes a while is looked at.
 const LOOK_EVERY: Micros = SECONDS / 4;
 /// More steps than any run of an honest mesh takes; a machine that keeps itself busy is found by it.
-const STEPS_MAX: u64 = 20_000_000;
+const STEPS_MAX: u64 = 3_000_000;
 
 /// A run that kept all promises.
 #[derive(Clone, Debug)]

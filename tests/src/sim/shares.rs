@@ -126,15 +126,7 @@ impl Aside<'_> {
             }
             DiskOp::Find { si, inline_bytes_max } => self.find(si, inline_bytes_max),
             DiskOp::Read { share, segment } => self.read(share, segment),
-            DiskOp::Verify { share } => {
-                let file = self.disk.look(name(share)).ok_or(DiskFault::NotFound)?;
-                let file_bytes = file.len() as u64;
-                if sound(file).is_some() {
-                    Ok(DiskDone::Sound { file_bytes })
-                } else {
-                    Err(self.corrupt(name(share)))
-                }
-            }
+            DiskOp::Verify { share } => self.verify(share),
             DiskOp::Remove { share } => {
                 let file_bytes = self.disk.len(name(share)).ok_or(DiskFault::NotFound)?;
                 self.disk.remove(name(share));
@@ -143,6 +135,16 @@ impl Aside<'_> {
             DiskOp::Measure => Ok(DiskDone::Measured {
                 free_bytes: self.disk.free_bytes(),
             }),
+        }
+    }
+
+    fn verify(&mut self, share: ShareId) -> Result<DiskDone, DiskFault> {
+        let file = self.disk.look(name(share)).ok_or(DiskFault::NotFound)?;
+        let file_bytes = file.len() as u64;
+        if sound(file).is_some() {
+            Ok(DiskDone::Sound { file_bytes })
+        } else {
+            Err(self.corrupt(name(share)))
         }
     }
 

@@ -287,11 +287,13 @@ impl World {
         if !std::mem::take(&mut self.hosts[host].frozen) {
             return;
         }
-        self.network.set_asleep(self.scheduler.now(), host, false);
-        // In their order: what one thing depends on comes before it.
-        for (delay, event) in (0..).zip(std::mem::take(&mut self.hosts[host].stalled)) {
+        // In their order, and before what the network has kept: what one thing depends on comes before it.
+        let stalled = std::mem::take(&mut self.hosts[host].stalled);
+        let caught_up = self.scheduler.now() + stalled.len() as Micros;
+        for (delay, event) in (0..).zip(stalled) {
             self.scheduler.after(delay, event);
         }
+        self.network.set_asleep(caught_up, host, false);
     }
 
     fn dispatch(&mut self, event: Event) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use truckee_engine::session::{
-    Config, Event, INFLIGHT_BYTES_DEFAULT, InboundId, REQUESTS_MAX, RequestId, Session,
+    CloseReason, Config, Event, INFLIGHT_BYTES_DEFAULT, InboundId, REQUESTS_MAX, RequestId, Session,
 };
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
@@ -149,6 +149,13 @@ pub(super) fn translate(
             None
         }
         Event::Closed(reason) => {
+            let host = ctx.book.host_of(&peer);
+            let tampered = host.is_some_and(|host| ctx.network.is_tainted(ctx.host, host));
+            if matches!(reason, CloseReason::ProtocolViolation(_)) && !tampered {
+                ctx.violation(format!(
+                    "{peer} is said to break the protocol, and nobody twisted its words: {reason}"
+                ));
+            }
             ctx.trace.note(
                 Some(ctx.host),
                 "link closes",
