@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::BytesMut;
@@ -145,18 +146,8 @@ impl UploadActor {
                 } => {
                     count_sent(&request);
                     let reply = Reply::message(context.address().recipient(), token);
-                    self.calls.insert(
-                        token,
-                        self.mesh.call(
-                            peer,
-                            Call {
-                                request,
-                                lane,
-                                budget,
-                            },
-                            reply,
-                        ),
-                    );
+                    let guard = self.call(peer, request, lane, budget, reply);
+                    self.calls.insert(token, guard);
                 }
                 Effect::CancelSend { token } => drop(self.calls.remove(&token)),
                 Effect::Notify {
@@ -164,17 +155,7 @@ impl UploadActor {
                     request,
                     budget,
                 } => {
-                    let reply = Reply::new(|_| ());
-                    self.mesh
-                        .call(
-                            peer,
-                            Call {
-                                request,
-                                lane: Lane::Interactive,
-                                budget,
-                            },
-                            reply,
-                        )
+                    self.call(peer, request, Lane::Interactive, budget, Reply::new(|_| ()))
                         .detach();
                 }
                 Effect::Release { segment } => drop(self.permits.remove(&segment)),
@@ -198,6 +179,15 @@ impl UploadActor {
             self.machine.next_deadline(),
             Self::on_time,
         );
+    }
+
+    fn call(&self, peer: NodeId, request: Request, lane: Lane, budget: Duration, reply: Reply) -> CallGuard {
+        let call = Call {
+            request,
+            lane,
+            budget,
+        };
+        self.mesh.call(peer, call, reply)
     }
 
     fn encode(
