@@ -151,17 +151,21 @@ fn a_gateway_that_dies_leaves_no_half_shares() {
 }
 
 #[test]
-fn nodes_that_dial_each_other_at_once_keep_one_link_and_dial_no_third_time() {
+fn nodes_that_dial_each_other_at_once_keep_one_link_and_dial_no_second_time() {
     for seed in SEEDS {
         let mut story = Scenario::new(seed, 10);
         story.pass(Duration::from_secs(60));
         story.settle();
-        let (nodes, dials) = (12, story.dials());
-        let pairs = nodes * (nodes - 1) / 2;
+        let both = story
+            .dials()
+            .keys()
+            .filter(|(from, to)| story.dials().contains_key(&(*to, *from)))
+            .count();
         assert!(
-            dials > pairs,
+            both > 0,
             "seed {seed}: no two nodes have dialled each other, so this tests nothing"
         );
-        assert!(dials <= 2 * pairs, "seed {seed}: {dials} dials for {pairs} pairs");
+        let again = story.dials().iter().find(|(_, times)| **times > 1);
+        assert_eq!(again, None, "seed {seed}: a node had to dial a second time");
     }
 }

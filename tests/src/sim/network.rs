@@ -42,6 +42,7 @@ pub struct Network {
     ways: Vec<Way>,
     conns: BTreeMap<ConnId, Conn>,
     next: u64,
+    dials: BTreeMap<(usize, usize), u64>,
     rng: Rng,
     tampering: Tampering,
     tainted: BTreeSet<(usize, usize)>,
@@ -57,6 +58,7 @@ impl Network {
             ways: vec![way; hosts * hosts],
             conns: BTreeMap::new(),
             next: 0,
+            dials: BTreeMap::new(),
             rng,
             tampering: Tampering::default(),
             tainted: BTreeSet::new(),
@@ -109,9 +111,9 @@ impl Network {
             .is_some_and(|found| found.open[side.index()])
     }
 
-    /// How often anybody has dialled.
-    pub fn dials(&self) -> u64 {
-        self.next
+    /// How often each host has dialled each other one.
+    pub fn dials(&self) -> &BTreeMap<(usize, usize), u64> {
+        &self.dials
     }
 
     /// How many connections are not forgotten.
@@ -122,6 +124,7 @@ impl Network {
     /// `from` dials `to`.
     pub fn dial(&mut self, now: Micros, from: usize, to: usize) -> ConnId {
         self.next += 1;
+        *self.dials.entry((from, to)).or_default() += 1;
         let id = ConnId(self.next);
         let streams = [Stream::default(), Stream::default()];
         self.conns.insert(

@@ -3,6 +3,7 @@
 //! For rules with a time in them: virtual time makes "within two seconds" exact. Whatever holds after every step of a
 //! drawn run holds here too; what never should be ends the story with a panic that has the trace.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -203,8 +204,8 @@ impl Scenario {
         )
     }
 
-    /// How often anybody has dialled anybody.
-    pub fn dials(&self) -> u64 {
+    /// How often each host has dialled each other one.
+    pub fn dials(&self) -> &BTreeMap<(usize, usize), u64> {
         self.world.network.dials()
     }
 

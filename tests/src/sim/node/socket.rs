@@ -149,19 +149,24 @@ pub(super) fn translate(
             None
         }
         Event::Closed(reason) => {
-            let host = ctx.book.host_of(&peer);
-            let tampered = host.is_some_and(|host| ctx.network.is_tainted(ctx.host, host));
-            if matches!(reason, CloseReason::ProtocolViolation(_)) && !tampered {
-                ctx.violation(format!(
-                    "{peer} is said to break the protocol, and nobody twisted its words: {reason}"
-                ));
-            }
-            ctx.trace.note(
-                Some(ctx.host),
-                "link closes",
-                format_args!("{conn:?}: {reason:?}"),
-            );
+            closed(ctx, peer, conn, &reason);
             None
         }
     }
+}
+
+/// A session ended: between peers that keep to the protocol never for a breach of it.
+fn closed(ctx: &mut Ctx<'_>, peer: NodeId, conn: ConnId, reason: &CloseReason) {
+    let host = ctx.book.host_of(&peer);
+    let tampered = host.is_some_and(|host| ctx.network.is_tainted(ctx.host, host));
+    if matches!(reason, CloseReason::ProtocolViolation(_)) && !tampered {
+        ctx.violation(format!(
+            "{peer} is said to break the protocol, and nobody twisted its words: {reason}"
+        ));
+    }
+    ctx.trace.note(
+        Some(ctx.host),
+        "link closes",
+        format_args!("{conn:?}: {reason:?}"),
+    );
 }
