@@ -14,7 +14,7 @@ use truckee_wire::message::Role;
 use super::mix::{Mix, Size};
 use super::model::{OrderId, Outcome, StoredFile, Violation};
 use super::network::Way;
-use super::node::{DownloadOrder, UploadOrder};
+use super::node::{DownloadOrder, Misbehaviour, UploadOrder};
 use super::rng::Rng;
 use super::scheduler::{MILLIS, Micros, SECONDS};
 use super::world::World;
@@ -131,11 +131,26 @@ impl Scenario {
     ///
     /// # Panics
     /// There is no such coding.
-    pub fn upload(&mut self, bytes: usize, (k, n, happy): (u32, u32, u32)) -> OrderId {
+    pub fn upload(&mut self, bytes: usize, shape: (u32, u32, u32)) -> OrderId {
+        let order = self.order(bytes, shape);
+        self.world.upload(self.gateway(), order)
+    }
+
+    /// Begins an upload whose client is gone before it gives this segment.
+    ///
+    /// # Panics
+    /// There is no such coding.
+    pub fn upload_that_vanishes(&mut self, bytes: usize, shape: (u32, u32, u32), segment: u64) -> OrderId {
+        let order = self.order(bytes, shape);
+        let misbehaves = Some((segment, Misbehaviour::Vanishes));
+        self.world
+            .upload(self.gateway(), UploadOrder { misbehaves, ..order })
+    }
+
+    fn order(&mut self, bytes: usize, (k, n, happy): (u32, u32, u32)) -> UploadOrder {
         let coding = Coding::new(k, n).expect("a story names a coding that exists");
-        let gateway = self.gateway();
-        let order = UploadOrder {
-            id: self.world.model.new_order(gateway),
+        UploadOrder {
+            id: self.world.model.new_order(self.gateway()),
             plaintext: Bytes::from(self.world.wishes.bytes(bytes)),
             encoding: Encoding::new(coding, happy, 4096).expect("a story names an encoding that exists"),
             key: ReadKey::from_bytes(self.world.wishes.array()),
@@ -143,8 +158,7 @@ impl Scenario {
             says_length: true,
             thinks: MILLIS,
             misbehaves: None,
-        };
-        self.world.upload(gateway, order)
+        }
     }
 
     /// Begins a download of a stored file by a reader that takes up to `per_segment` for each segment.
@@ -207,6 +221,15 @@ impl Scenario {
     /// How often each host has dialled each other one.
     pub fn dials(&self) -> &BTreeMap<(usize, usize), u64> {
         self.world.network.dials()
+    }
+
+    /// How many finished shares are on all disks together.
+    pub fn shares_held(&self) -> usize {
+        self.world
+            .hosts
+            .iter()
+            .map(|host| host.disk.shares().count())
+            .sum()
     }
 
     /// How many shares are in progress on all disks together.

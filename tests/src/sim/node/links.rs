@@ -313,7 +313,11 @@ impl Links {
             ends.extend(peer.expire(now));
             if let Some(address) = peer.dial_now(now) {
                 match ctx.book.host_at(address) {
-                    Some(host) => peer.dials(ctx.network.dial(ctx.at(), ctx.host, host)),
+                    Some(host) => {
+                        let conn = ctx.network.dial(ctx.at(), ctx.host, host);
+                        ctx.line("dials", [host as u64, conn.0]);
+                        peer.dials(conn);
+                    }
                     None => ends.extend(peer.failed(now)),
                 }
             }
