@@ -10,6 +10,7 @@
 mod args;
 mod body;
 mod download;
+pub mod drive_port;
 mod error;
 mod form;
 mod observe;

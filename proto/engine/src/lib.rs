@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod download;
+pub mod drive;
 pub mod invite;
 pub mod membership;
 pub mod restart;

@@ -8,6 +8,7 @@
 //! | [`sealing`], [`erasure`], [`merkle`] | the three transformations of a byte, each with a reference and a fast engine |
 //! | [`engines`] | which engine does the work after the check at start |
 //! | [`ueb`], [`share`] | what a reader must know of a file, and the share file on disk |
+//! | [`drive`] | what a directory is made of: names, children, sealed rows, signed heads |
 //! | [`placement`] | which peer gets which share, and servers of happiness |
 //! | [`pipeline`] | one segment from plaintext to blocks and back, and whole files in memory |
 //!
@@ -17,6 +18,7 @@
 
 pub mod base32;
 pub mod caps;
+pub mod drive;
 pub mod engines;
 pub mod erasure;
 pub mod geometry;
