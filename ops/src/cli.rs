@@ -10,6 +10,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::cluster::file::DEFAULT_DIR;
 use crate::exit::Exit;
 
+pub(crate) mod codec;
+
 /// Keep your files on machines that you do not have to trust.
 #[derive(Debug, Parser)]
 #[command(name = "truckee", version, max_term_width = 110, after_help = Exit::help_text())]
@@ -37,6 +39,9 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Look for what is wrong with this machine, a cluster or a gateway
     Doctor(DoctorArgs),
+    /// Split a file into shares and restore it from any k of them, without a mesh
+    #[command(subcommand)]
+    Codec(codec::CodecCommand),
 }
 
 /// Where the gateway is.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::codec::CodecError;
 use crate::exit::Exit;
 
 /// Why a command could not do its work.
@@ -154,6 +155,9 @@ pub enum CliError {
         /// Of how many.
         checks: usize,
     },
+    /// A file could not be split or restored.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
 }
 
 impl CliError {
@@ -170,6 +174,7 @@ impl CliError {
             CliError::Usage { .. } => Exit::Usage,
             CliError::Unreachable { .. } | CliError::CutShort { .. } => Exit::Unreachable,
             CliError::Status { status, .. } => exit_of_status(*status),
+            CliError::Codec(error) => error.exit(),
             CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
             _ => Exit::Failed,
         }

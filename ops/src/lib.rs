@@ -10,6 +10,7 @@ use clap::Parser;
 
 mod cli;
 pub mod cluster;
+pub mod codec;
 mod doctor;
 pub mod error;
 pub mod exit;
@@ -23,6 +24,7 @@ mod put;
 mod status;
 
 use cli::Command;
+use cli::codec::CodecCommand;
 use exit::Exit;
 
 /// Parses the command line, runs it and gives the process's exit code.
@@ -38,6 +40,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
+        Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),
     };
     match done {
         Ok(()) => Exit::Done.into(),
