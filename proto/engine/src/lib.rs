@@ -1,6 +1,7 @@
 //! State machines without I/O: session, backoff, upload, download, membership, share store
 
 pub mod backoff;
+pub mod check;
 pub mod download;
 pub mod drive;
 pub mod invite;

@@ -11,7 +11,8 @@ mod facts;
 mod whole;
 
 pub use decode::{
-    BadBlock, BadBlockReason, DecodeError, DecodedSegment, FetchedBlock, SegmentDecoder, decode_segment,
+    BadBlock, BadBlockReason, DecodeError, DecodedSegment, FetchedBlock, SegmentDecoder, check_blocks,
+    decode_segment,
 };
 pub use encode::{
     EncodeError, EncodedSegment, FileSeal, FileTrees, SealFileError, SegmentCoder, encode_segment,

@@ -169,6 +169,21 @@ pub fn decode_segment(
     })
 }
 
+/// Checks blocks of any shares and segments of one file against its facts, without a key: one verdict for each, in order.
+/// Whether the blocks of different shares belong together is for [`decode_segment`] to say.
+#[must_use]
+pub fn check_blocks(
+    facts: &FileFacts,
+    blocks: &[(SegmentIndex, FetchedBlock)],
+) -> Vec<Result<(), BadBlockReason>> {
+    let contents: Vec<&[u8]> = blocks.iter().map(|(_, block)| &block.block[..]).collect();
+    let leaves = merkle::block_leaves(&contents);
+    let checked = blocks.iter().zip(leaves);
+    checked
+        .map(|((segment, block), leaf)| check(facts, *segment, block, leaf, false).map(|_| ()))
+        .collect()
+}
+
 /// Sorts good from bad; the good ones ascending by share number. With them the sealed leaf, if there is a good one.
 fn verify(
     facts: &FileFacts,
