@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::{
     base32,
+    drive::DirectoryId,
     ids::{Hash, StorageIndex},
     keys::{MutableReadKey, ReadKey, WriteKey},
     params::Coding,
@@ -134,6 +135,15 @@ impl MutableCap {
             Self::Write { fingerprint, .. }
             | Self::Read { fingerprint, .. }
             | Self::Verify { fingerprint, .. } => *fingerprint,
+        }
+    }
+
+    /// How a vdrive knows the thing.
+    #[must_use]
+    pub fn directory_id(&self) -> DirectoryId {
+        DirectoryId {
+            si: self.storage_index(),
+            fingerprint: self.fingerprint(),
         }
     }
 

@@ -4,10 +4,18 @@
 //! A mutable file is a directory with one unnamed row ([`RowName::Content`]).
 
 mod child;
+mod head;
+mod keys;
 mod name;
+mod row;
+mod sum;
 
 pub use child::{Child, METADATA_BYTES_MAX, Target, UNKNOWN_CAP_BYTES_MAX};
+pub use head::{Head, HeadError, SignedHead};
+pub use keys::DirectoryKeys;
 pub use name::{CHILD_NAME_BYTES_MAX, ChildName, NameError, RowName};
+pub use row::{ROWS_MAX, RowError, RowId, SEALED_ROW_BYTES_MAX, SealedRow};
+pub use sum::{ROW_SUM_BYTES, RowSum};
 
 use crate::ids::{Hash, StorageIndex};
 

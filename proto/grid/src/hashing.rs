@@ -19,6 +19,8 @@ pub(crate) mod domain {
     pub(crate) const NODE: u8 = 0x04;
     /// Checksum of a share file's footer.
     pub(crate) const FOOTER: u8 = 0x05;
+    /// A sealed row of a directory, stretched to the lanes of a sum.
+    pub(crate) const ROW: u8 = 0x06;
 }
 
 /// Plain SHA3-256 over the concatenation of `parts`.
@@ -62,11 +64,16 @@ pub(crate) fn turboshake128(domain: u8, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 fn turboshake128_in<const DOMAIN: u8>(parts: &[&[u8]]) -> [u8; 32] {
+    let mut out = [0; 32];
+    turboshake128_into::<DOMAIN>(parts, &mut out);
+    out
+}
+
+/// Fills `out`, of any length, with TurboSHAKE128 over the concatenation of `parts`.
+pub(crate) fn turboshake128_into<const DOMAIN: u8>(parts: &[&[u8]], out: &mut [u8]) {
     let mut hasher = CTurboShake128::<DOMAIN>::default();
     for part in parts {
         hasher.update(part);
     }
-    let mut out = [0; 32];
-    hasher.finalize_xof().read(&mut out);
-    out
+    hasher.finalize_xof().read(out);
 }

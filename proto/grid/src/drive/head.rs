@@ -1,0 +1,185 @@
+//! The head of a directory: which version it has, and which rows belong to it, signed by whoever holds the write key.
+//!
+//! A head says nothing about who may read. Not promised: that it is the newest one; a server that rolls back shows an
+//! old head whose signature is good.
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+use super::{DirectoryId, row::ROWS_MAX};
+use crate::{ids::Hash, keys::fingerprint};
+
+/// Stands before what is signed, with its length, so that a signature means this and nothing else.
+const TAG_HEAD: &str = "truckee/1 directory head";
+/// Bytes that are signed: length and text of the tag, directory, version, number of rows, digest.
+const SIGNED_BYTES: usize = 1 + TAG_HEAD.len() + 16 + 32 + 8 + 4 + 32;
+
+/// One version of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Of which directory.
+    pub directory: DirectoryId,
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// How many rows there are, at most [`ROWS_MAX`].
+    pub rows: u32,
+    /// [`super::RowSum::digest`] of the rows.
+    pub digest: Hash,
+}
+
+/// A head with its signature, as it travels and is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedHead {
+    /// What is signed.
+    pub head: Head,
+    /// Ed25519 key; its hash is the directory's fingerprint.
+    pub public_key: [u8; 32],
+    /// Ed25519 signature.
+    pub signature: [u8; 64],
+}
+
+/// Why a head counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// It is of another directory.
+    #[error("the head belongs to another directory")]
+    OtherDirectory,
+    /// The public key is not the directory's.
+    #[error("the head is signed with a key that is not the directory's")]
+    OtherKey,
+    /// The signature is not one of the key over this head.
+    #[error("the signature of the head is not valid")]
+    Signature,
+    /// Version 0, which is that of a directory that does not exist, or too many rows.
+    #[error(
+        "a head has version {version} and {rows} rows; versions count from 1, and {ROWS_MAX} rows are allowed"
+    )]
+    Bounds {
+        /// Its version.
+        version: u64,
+        /// Its number of rows.
+        rows: u32,
+    },
+}
+
+impl Head {
+    /// Signs it. `key` must be the directory's: nothing else verifies.
+    #[must_use]
+    pub fn sign(self, key: &SigningKey) -> SignedHead {
+        SignedHead {
+            head: self,
+            public_key: key.verifying_key().to_bytes(),
+            signature: key.sign(&self.signed_bytes()).to_bytes(),
+        }
+    }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SIGNED_BYTES);
+        bytes.push(TAG_HEAD.len() as u8);
+        bytes.extend_from_slice(TAG_HEAD.as_bytes());
+        bytes.extend_from_slice(self.directory.si.as_bytes());
+        bytes.extend_from_slice(self.directory.fingerprint.as_bytes());
+        bytes.extend_from_slice(&self.version.to_be_bytes());
+        bytes.extend_from_slice(&self.rows.to_be_bytes());
+        bytes.extend_from_slice(self.digest.as_bytes());
+        bytes
+    }
+}
+
+impl SignedHead {
+    /// Whether the owner of `directory` signed this. Costs some 50 µs.
+    ///
+    /// # Errors
+    /// [`HeadError`] when not.
+    pub fn verify(&self, directory: &DirectoryId) -> Result<(), HeadError> {
+        let Head { version, rows, .. } = self.head;
+        if self.head.directory != *directory {
+            return Err(HeadError::OtherDirectory);
+        }
+        if version == 0 || rows as usize > ROWS_MAX {
+            return Err(HeadError::Bounds { version, rows });
+        }
+        let key = VerifyingKey::from_bytes(&self.public_key).map_err(|_| HeadError::OtherKey)?;
+        if fingerprint(&key) != directory.fingerprint {
+            return Err(HeadError::OtherKey);
+        }
+        let signature = Signature::from_bytes(&self.signature);
+        key.verify_strict(&self.head.signed_bytes(), &signature)
+            .map_err(|_| HeadError::Signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{caps::MutableCap, ids::StorageIndex, keys::WriteKey};
+
+    fn signed() -> (DirectoryId, SignedHead) {
+        let key = WriteKey::from_bytes([5; 16]);
+        let directory = MutableCap::of_write_key(key.clone()).directory_id();
+        let head = Head {
+            directory,
+            version: 3,
+            rows: 2,
+            digest: Hash([7; 32]),
+        };
+        (directory, head.sign(&key.signing_key()))
+    }
+
+    #[test]
+    fn what_is_signed_verifies_and_any_change_of_it_does_not() {
+        let (directory, good) = signed();
+        assert_eq!(good.head.signed_bytes().len(), SIGNED_BYTES);
+        assert_eq!(good.verify(&directory), Ok(()));
+        let changed = |change: fn(&mut SignedHead)| {
+            let mut head = good;
+            change(&mut head);
+            head.verify(&head.head.directory)
+        };
+        assert_eq!(changed(|head| head.head.version += 1), Err(HeadError::Signature));
+        assert_eq!(changed(|head| head.head.rows += 1), Err(HeadError::Signature));
+        assert_eq!(
+            changed(|head| head.head.digest.0[0] ^= 1),
+            Err(HeadError::Signature)
+        );
+        assert_eq!(changed(|head| head.signature[9] ^= 1), Err(HeadError::Signature));
+        assert_eq!(
+            changed(|head| head.head.directory.si.0[0] ^= 1),
+            Err(HeadError::Signature)
+        );
+        assert_eq!(
+            changed(|head| head.head.directory.fingerprint.0[0] ^= 1),
+            Err(HeadError::OtherKey)
+        );
+        let other = DirectoryId {
+            si: StorageIndex([0; 16]),
+            ..directory
+        };
+        assert_eq!(good.verify(&other), Err(HeadError::OtherDirectory));
+    }
+
+    #[test]
+    fn another_key_does_not_sign_for_the_directory() {
+        let (directory, good) = signed();
+        let other = good.head.sign(&WriteKey::from_bytes([6; 16]).signing_key());
+        assert_eq!(other.verify(&directory), Err(HeadError::OtherKey));
+    }
+
+    #[test]
+    fn no_version_0_and_no_more_rows_than_allowed() {
+        let (directory, good) = signed();
+        let key = WriteKey::from_bytes([5; 16]).signing_key();
+        let verify = |version, rows| {
+            Head {
+                version,
+                rows,
+                ..good.head
+            }
+            .sign(&key)
+            .verify(&directory)
+        };
+        assert_eq!(verify(0, 0), Err(HeadError::Bounds { version: 0, rows: 0 }));
+        assert_eq!(verify(u64::MAX, ROWS_MAX as u32), Ok(()));
+        let rows = ROWS_MAX as u32 + 1;
+        assert_eq!(verify(1, rows), Err(HeadError::Bounds { version: 1, rows }));
+    }
+}
