@@ -133,6 +133,7 @@ impl InboundHandler for Recipient<Inbound> {
 pub struct Router {
     shares: Option<Arc<dyn InboundHandler>>,
     members: Option<Arc<dyn InboundHandler>>,
+    drive: Option<Arc<dyn InboundHandler>>,
 }
 
 impl Router {
@@ -155,10 +156,18 @@ impl Router {
         self
     }
 
+    /// Has requests for directories of the virtual drive served by `handler`.
+    #[must_use]
+    pub fn with_drive(mut self, handler: impl InboundHandler) -> Self {
+        self.drive = Some(Arc::new(handler));
+        self
+    }
+
     /// Hands the request to who serves it, or refuses it.
     pub fn route(&self, inbound: Inbound) {
         let handler = match inbound.request.kind() {
             RequestKind::Join | RequestKind::SyncRoster | RequestKind::PushRoster => &self.members,
+            RequestKind::GetRows | RequestKind::CommitChange => &self.drive,
             RequestKind::FindShares
             | RequestKind::OpenShare
             | RequestKind::WriteBlock
@@ -182,9 +191,10 @@ impl std::fmt::Debug for Router {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "Router(shares: {}, members: {})",
+            "Router(shares: {}, members: {}, drive: {})",
             self.shares.is_some(),
-            self.members.is_some()
+            self.members.is_some(),
+            self.drive.is_some()
         )
     }
 }

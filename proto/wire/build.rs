@@ -4,7 +4,8 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=../schema");
-    let descriptors = protox::compile(["envelope.proto", "share.proto", "member.proto"], ["../schema"])?;
+    let files = ["envelope.proto", "share.proto", "member.proto", "drive.proto"];
+    let descriptors = protox::compile(files, ["../schema"])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;
     Ok(())
 }

@@ -218,7 +218,11 @@ impl Store {
                 self.read_op(asked.ticket, op, Pending::Read { ticket: asked.ticket });
             }
             Request::GetStatus => self.answer(asked.ticket, Response::NodeStatus(self.status(now))),
-            Request::Join(_) | Request::SyncRoster(_) | Request::PushRoster(_) => {
+            Request::Join(_)
+            | Request::SyncRoster(_)
+            | Request::PushRoster(_)
+            | Request::GetRows(_)
+            | Request::CommitChange(_) => {
                 self.fail(
                     asked.ticket,
                     Failure::new(FailureCode::Unsupported, "the share store does not serve this"),

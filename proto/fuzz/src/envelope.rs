@@ -29,7 +29,9 @@ fn head(data: &[u8]) {
             ..
         }) if payload_bytes <= PAYLOAD_BYTES_TRIED => {
             let mut whole = request.clone();
-            whole.attach_payload(vec![0; payload_bytes].into());
+            if whole.attach_payload(vec![0; payload_bytes].into()).is_err() {
+                return;
+            }
             let prepared = Prepared::request(id, lane, trace, &whole).expect("what was accepted can be sent");
             let Head::Request {
                 request: Ok(got),
@@ -49,8 +51,10 @@ fn head(data: &[u8]) {
             ..
         }) if payload_bytes <= PAYLOAD_BYTES_TRIED => {
             let mut whole = answer.clone();
-            if let Ok(response) = &mut whole {
-                response.attach_payload(vec![0; payload_bytes].into());
+            if let Ok(response) = &mut whole
+                && response.attach_payload(vec![0; payload_bytes].into()).is_err()
+            {
+                return;
             }
             let prepared = Prepared::answer(id, Lane::Bulk, &whole).expect("what was accepted can be sent");
             let Head::Answer {

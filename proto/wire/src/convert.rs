@@ -10,12 +10,14 @@ use truckee_grid::ids::Hash;
 use truckee_grid::params::ParamsError;
 use truckee_grid::ueb::UebError;
 
+pub(crate) use self::drive::{rows_bytes, rows_from_payload, rows_to_payload};
 pub use self::head::{
     Head, HeadError, Prepared, cancel_frame, decode_head, goodbye_frame, hello_frame, more_frame, ping_frame,
     pong_frame,
 };
 pub use self::member::{ROSTER_NEWS_BYTES, WANTED_BYTES};
 
+mod drive;
 mod head;
 mod link;
 mod member;

@@ -6,6 +6,9 @@
 
 use bytes::Bytes;
 
+use crate::convert::{ConvertError, rows_bytes, rows_from_payload, rows_to_payload};
+
+pub use self::drive::{ChangeTaken, CommitChange, GetRows, RowChange, RowsGot};
 pub use self::link::{
     FAILURE_TEXT_BYTES_MAX, Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, PROTOCOL_VERSION,
     SessionId, TraceContext,
@@ -19,6 +22,7 @@ pub use self::share::{
     ReadBlock, SealedProof, WriteBlock,
 };
 
+mod drive;
 pub mod limits;
 mod link;
 mod member;
@@ -49,6 +53,10 @@ pub enum Request {
     SyncRoster(SyncRoster),
     /// News of members that you asked for.
     PushRoster(PushRoster),
+    /// The rows of a directory, or what changed of them.
+    GetRows(GetRows),
+    /// Take this change of a directory.
+    CommitChange(CommitChange),
 }
 
 /// The kind of a [`Request`]: what an authority decides by, and the label in metrics.
@@ -76,6 +84,10 @@ pub enum RequestKind {
     SyncRoster,
     /// [`Request::PushRoster`]
     PushRoster,
+    /// [`Request::GetRows`]
+    GetRows,
+    /// [`Request::CommitChange`]
+    CommitChange,
 }
 
 /// What a node answers when it did what it was asked. A refusal is a [`Failure`].
@@ -109,6 +121,10 @@ pub enum Response {
     RosterSynced(RosterSynced),
     /// To [`Request::PushRoster`].
     RosterPushed,
+    /// To [`Request::GetRows`].
+    RowsGot(RowsGot),
+    /// To [`Request::CommitChange`].
+    ChangeTaken(ChangeTaken),
 }
 
 impl Request {
@@ -126,14 +142,17 @@ impl Request {
             Request::Join(_) => RequestKind::Join,
             Request::SyncRoster(_) => RequestKind::SyncRoster,
             Request::PushRoster(_) => RequestKind::PushRoster,
+            Request::GetRows(_) => RequestKind::GetRows,
+            Request::CommitChange(_) => RequestKind::CommitChange,
         }
     }
 
-    /// What travels beside the head of the message: a block, or nothing.
+    /// What travels beside the head of the message: a block, rows, or nothing. Rows are copied for it.
     pub fn payload(&self) -> Bytes {
         match self {
             Request::WriteBlock(write) => write.block.clone(),
             Request::PutShare(put) => put.block.clone(),
+            Request::CommitChange(commit) => rows_to_payload(&commit.changes),
             _ => Bytes::new(),
         }
     }
@@ -143,6 +162,7 @@ impl Request {
         match self {
             Request::ReadBlock(_) => limits::PAYLOAD_BYTES_MAX,
             Request::FindShares(find) => find.inline_bytes_max as usize,
+            Request::GetRows(get) => get.bytes_max as usize,
             _ => 0,
         }
     }
@@ -152,18 +172,24 @@ impl Request {
         match self {
             Request::WriteBlock(write) => write.block.len(),
             Request::PutShare(put) => put.block.len(),
+            Request::CommitChange(commit) => rows_bytes(&commit.changes),
             _ => 0,
         }
     }
 
     /// Brings in the payload, which arrives after the head that was checked with its length. A message without a
     /// place for one stays as it is.
-    pub fn attach_payload(&mut self, payload: Bytes) {
+    ///
+    /// # Errors
+    /// The rows in it break a bound; the message is then of no use.
+    pub fn attach_payload(&mut self, payload: Bytes) -> Result<(), ConvertError> {
         match self {
             Request::WriteBlock(write) => write.block = payload,
             Request::PutShare(put) => put.block = payload,
+            Request::CommitChange(commit) => commit.changes = rows_from_payload(&payload, true)?,
             _ => {}
         }
+        Ok(())
     }
 }
 
@@ -182,15 +208,18 @@ impl Response {
             Response::Joined(_) => RequestKind::Join,
             Response::RosterSynced(_) => RequestKind::SyncRoster,
             Response::RosterPushed => RequestKind::PushRoster,
+            Response::RowsGot(_) => RequestKind::GetRows,
+            Response::ChangeTaken(_) => RequestKind::CommitChange,
         };
         answered == kind
     }
 
-    /// What travels beside the head of the message: a block, or nothing.
+    /// What travels beside the head of the message: a block, rows, or nothing. Rows are copied for it.
     pub fn payload(&self) -> Bytes {
         match self {
             Response::BlockRead(read) => read.block.clone(),
             Response::FoundShares(found) => found.inlined.clone().unwrap_or_default(),
+            Response::RowsGot(got) => rows_to_payload(&got.rows),
             _ => Bytes::new(),
         }
     }
@@ -200,26 +229,35 @@ impl Response {
         match self {
             Response::BlockRead(read) => read.block.len(),
             Response::FoundShares(found) => found.inlined.as_ref().map_or(0, Bytes::len),
+            Response::RowsGot(got) => rows_bytes(&got.rows),
             _ => 0,
         }
     }
 
     /// Brings in the payload, which arrives after the head that was checked with its length. A message without a
     /// place for one stays as it is.
-    pub fn attach_payload(&mut self, payload: Bytes) {
+    ///
+    /// # Errors
+    /// The rows in it break a bound; the message is then of no use.
+    pub fn attach_payload(&mut self, payload: Bytes) -> Result<(), ConvertError> {
         match self {
             Response::BlockRead(read) => read.block = payload,
             Response::FoundShares(FoundShares {
                 inlined: Some(block), ..
             }) => *block = payload,
+            Response::RowsGot(got) => {
+                got.rows = rows_from_payload(&payload, !got.whole)?;
+                got.check()?;
+            }
             _ => {}
         }
+        Ok(())
     }
 }
 
 impl RequestKind {
     /// Every kind, in the order of the schema.
-    pub const ALL: [RequestKind; 11] = [
+    pub const ALL: [RequestKind; 13] = [
         RequestKind::FindShares,
         RequestKind::OpenShare,
         RequestKind::WriteBlock,
@@ -231,6 +269,8 @@ impl RequestKind {
         RequestKind::Join,
         RequestKind::SyncRoster,
         RequestKind::PushRoster,
+        RequestKind::GetRows,
+        RequestKind::CommitChange,
     ];
 
     /// The name in metrics and logs.
@@ -247,6 +287,8 @@ impl RequestKind {
             RequestKind::Join => "join",
             RequestKind::SyncRoster => "sync_roster",
             RequestKind::PushRoster => "push_roster",
+            RequestKind::GetRows => "get_rows",
+            RequestKind::CommitChange => "commit_change",
         }
     }
 }

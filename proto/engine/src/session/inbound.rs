@@ -297,7 +297,10 @@ impl Session {
                 },
                 payload,
             )) => {
-                request.attach_payload(payload);
+                if let Err(error) = request.attach_payload(payload) {
+                    self.answer(id, Err(Failure::new(FailureCode::BadRequest, error.to_string())));
+                    return;
+                }
                 self.serving.work(id);
                 self.events.push_back(Event::Request {
                     id,
@@ -308,8 +311,9 @@ impl Session {
                 });
             }
             Some((Incoming::Answer { id, mut response }, payload)) => {
-                response.attach_payload(payload);
-                self.finish_call(now, id, Ok(response));
+                let attached = response.attach_payload(payload);
+                let result = attached.map(|()| response).map_err(CallError::BadAnswer);
+                self.finish_call(now, id, result);
             }
         }
     }

@@ -23,7 +23,7 @@ pub const ROWS_MAX: usize = 100_000;
 /// Longest sealed row, bytes: a longest name, two longest unknown caps and longest metadata come to 25 KiB.
 pub const SEALED_ROW_BYTES_MAX: usize = 32 << 10;
 /// A sealed row is a multiple of this long, bytes: the step in which lengths of names and caps show to a server.
-pub const SEALED_ROW_STEP: usize = 64;
+const SEALED_ROW_STEP: usize = 64;
 
 const KIND_CONTENT: u8 = 0;
 const KIND_CHILD: u8 = 1;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use truckee_grid::params::{Coding, check_segment_bytes};
 
+use super::drive::{commit_from_wire, commit_to_wire, get_from_wire, get_to_wire};
 use super::member::{
     announcement_from_wire, announcement_to_wire, push_from_wire, push_to_wire, sync_from_wire, sync_to_wire,
 };
@@ -11,7 +12,7 @@ use super::share::{
     no_payload, share_from_wire, si_from_wire, upload_from_wire,
 };
 use super::{ConvertError, at_most, within};
-use crate::message::limits::{PAYLOAD_BYTES_MAX, RESERVE_BYTES_MAX, SECRET_BYTES_MAX};
+use crate::message::limits::{CHANGE_BYTES_MAX, PAYLOAD_BYTES_MAX, RESERVE_BYTES_MAX, SECRET_BYTES_MAX};
 use crate::message::{
     AbortShare, CloseShare, FindShares, Join, JoinSecret, OpenShare, PutShare, ReadBlock, Request, WriteBlock,
 };
@@ -64,6 +65,8 @@ pub(super) fn request_to_wire(request: &Request) -> Result<schema::Request, Conv
         }
         Request::SyncRoster(sync) => Body::SyncRoster(sync_to_wire(sync)?),
         Request::PushRoster(push) => Body::PushRoster(push_to_wire(push)?),
+        Request::GetRows(get) => Body::GetRows(get_to_wire(get)?),
+        Request::CommitChange(commit) => Body::CommitChange(commit_to_wire(commit)?),
     };
     Ok(schema::Request { body: Some(body) })
 }
@@ -76,6 +79,7 @@ pub(super) fn request_from_wire(
     let body = request.body.ok_or(ConvertError::UnknownMessage)?;
     match &body {
         Body::WriteBlock(_) | Body::PutShare(_) => check_block(payload_bytes)?,
+        Body::CommitChange(_) => at_most("payload", payload_bytes, CHANGE_BYTES_MAX)?,
         _ => no_payload(payload_bytes)?,
     }
     Ok(match body {
@@ -117,6 +121,8 @@ pub(super) fn request_from_wire(
         }
         Body::SyncRoster(sync) => Request::SyncRoster(sync_from_wire(&sync)?),
         Body::PushRoster(push) => Request::PushRoster(push_from_wire(push)?),
+        Body::GetRows(get) => Request::GetRows(get_from_wire(&get)?),
+        Body::CommitChange(commit) => Request::CommitChange(commit_from_wire(&commit)?),
     })
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use truckee_grid::ids::ShareNumber;
 use truckee_grid::params::SHARES_MAX;
 
+use super::drive::{got_from_wire, got_to_wire, taken_from_wire, taken_to_wire};
 use super::link::{failure_from_wire, failure_to_wire};
 use super::member::{grant_from_wire, grant_to_wire, synced_from_wire, synced_to_wire};
 use super::share::{
@@ -13,7 +14,7 @@ use super::share::{
     sealed_to_wire, share_from_wire,
 };
 use super::{ConvertError, at_most, check_text};
-use crate::message::limits::SOFTWARE_BYTES_MAX;
+use crate::message::limits::{ROWS_PAGE_BYTES_MAX, SOFTWARE_BYTES_MAX};
 use crate::message::{BlockRead, Failure, FoundShares, NodeStatus, Response};
 use crate::schema::{self, response::Body};
 
@@ -35,6 +36,7 @@ pub(super) fn answer_from_wire(
     match &body {
         Body::BlockRead(_) => check_block(payload_bytes)?,
         Body::FoundShares(found) if found.inlined => check_block(payload_bytes)?,
+        Body::RowsGot(_) => at_most("payload", payload_bytes, ROWS_PAGE_BYTES_MAX)?,
         _ => no_payload(payload_bytes)?,
     }
     Ok(match body {
@@ -68,6 +70,8 @@ fn response_to_wire(response: &Response) -> Result<Body, ConvertError> {
         }),
         Response::RosterSynced(synced) => Body::RosterSynced(synced_to_wire(synced)?),
         Response::RosterPushed => Body::RosterPushed(schema::RosterPushed {}),
+        Response::RowsGot(got) => Body::RowsGot(got_to_wire(got)?),
+        Response::ChangeTaken(taken) => Body::ChangeTaken(taken_to_wire(taken)?),
     })
 }
 
@@ -96,6 +100,8 @@ fn response_from_wire(body: Body) -> Result<Response, ConvertError> {
         }
         Body::RosterSynced(synced) => Response::RosterSynced(synced_from_wire(synced)?),
         Body::RosterPushed(_) => Response::RosterPushed,
+        Body::RowsGot(got) => Response::RowsGot(got_from_wire(&got)?),
+        Body::ChangeTaken(taken) => Response::ChangeTaken(taken_from_wire(&taken)?),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::message::*;
 use crate::schema;
 
 mod bounds;
+mod drive;
 
 fn bytes(max: usize) -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..=max).prop_map(Bytes::from)
@@ -172,6 +173,8 @@ fn request() -> impl Strategy<Value = Request> {
                 announcements,
                 tombstones
             })),
+        drive::get().prop_map(Request::GetRows),
+        drive::commit().prop_map(Request::CommitChange),
     ]
 }
 
@@ -247,6 +250,8 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
                 }))
             }),
         Just(Ok(Response::RosterPushed)),
+        drive::got().prop_map(|got| Ok(Response::RowsGot(got))),
+        drive::taken().prop_map(|taken| Ok(Response::ChangeTaken(taken))),
     ]
 }
 
@@ -274,7 +279,7 @@ proptest! {
         let Head::Request { request: Ok(mut decoded), id: got_id, lane: got_lane, budget: got_budget, trace: got_trace, payload_bytes: got_bytes } = head else {
             panic!("{head:?}");
         };
-        decoded.attach_payload(request.payload());
+        decoded.attach_payload(request.payload()).expect("in bounds");
         prop_assert_eq!((decoded, got_id, got_lane, got_budget, got_trace, got_bytes), (request, id, lane, Some(budget), trace, payload_bytes));
     }
 
@@ -285,7 +290,7 @@ proptest! {
         let head = head_of(&prepared.into_frame(None, payload.clone()));
         let Head::Answer { id: got_id, answer: Ok(mut decoded), payload_bytes, .. } = head else { panic!("{head:?}") };
         if let Ok(response) = &mut decoded {
-            response.attach_payload(payload.clone());
+            response.attach_payload(payload.clone()).expect("in bounds");
         }
         prop_assert_eq!((decoded, got_id, payload_bytes), (answer, id, payload.len()));
     }
@@ -325,7 +330,7 @@ proptest! {
         prost::encoding::bytes::encode(number, &value, &mut head);
         let decoded = decode_head(head.into());
         let Ok(Head::Request { request: Ok(mut decoded), .. }) = decoded else { panic!("{decoded:?}") };
-        decoded.attach_payload(request.payload());
+        decoded.attach_payload(request.payload()).expect("in bounds");
         prop_assert_eq!(decoded, request);
     }
 

@@ -34,5 +34,12 @@ pub const PATH_HASHES_MAX: usize = 20;
 /// Largest payload of one message, in bytes: the block of a 1-of-n share of the longest segment (16 MiB), its seal and
 /// its padding.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024 + 64 * 1024;
+/// Longest payload of a page of rows, in bytes: half a millisecond of a gigabit link, so that a page never keeps a link
+/// busy for long, and some 2,500 rows of a usual directory.
+pub const ROWS_PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Shortest page of rows that may be asked for, in bytes: one longest row and its id fit.
+pub const ROWS_PAGE_BYTES_MIN: usize = 33 * 1024;
+/// Longest payload of a change, in bytes: some 10,000 usual rows at once. Half of what a link takes unanswered.
+pub const CHANGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest share file that an `OpenShare` may ask room for, in bytes: 2^20 segments of 16 MiB, with seals and trees.
 pub const RESERVE_BYTES_MAX: u64 = 1 << 45;

@@ -129,6 +129,13 @@ fn requests_need_a_role_at_the_moment_they_come() {
             "a node asks itself"
         );
     }
+    for kind in [RequestKind::GetRows, RequestKind::CommitChange] {
+        assert!(judge.authorise(id(2), kind, at(0)).is_ok(), "{kind:?}");
+        for other in [1, 4] {
+            let refused = judge.authorise(id(other), kind, at(0));
+            assert_eq!(refused, Err(Refusal::WrongRole), "{kind:?}");
+        }
+    }
     for kind in [
         RequestKind::GetStatus,
         RequestKind::SyncRoster,
