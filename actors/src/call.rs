@@ -218,7 +218,8 @@ pub struct PeerView {
     pub software: String,
     /// How the link stands.
     pub state: LinkState,
-    /// Where the link leads, or where the peer says it can be reached.
+    /// Where this node dialled it, or else where the peer says that it can be reached; never the passing port from
+    /// which the peer dialled.
     pub address: Option<String>,
     /// When the state last changed.
     pub since: Mono,

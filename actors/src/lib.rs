@@ -18,5 +18,6 @@ pub mod store;
 pub mod supervise;
 #[cfg(test)]
 mod testing;
+mod timer;
 pub mod tls;
 pub mod transfers;

@@ -40,7 +40,7 @@ use crate::gate::{Yielder, tell};
 use crate::inbound::{Inbound, LinkEvent, LinkId};
 use crate::metrics as names;
 use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
-use crate::transfers::timer::Timer;
+use crate::timer::Timer;
 
 /// How long a stopping supervisor waits for the last write of the roster.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);

@@ -28,8 +28,8 @@ use truckee_wire::message::GoodbyeReason;
 use self::calls::Waiting;
 use self::dialing::Dialing;
 use self::line::{Line, Presence};
-pub(crate) use self::messages::{Alarm, Attach, CancelCall, PeerCall, Recheck, Wake};
 use self::messages::{Answered, Dialled};
+pub(crate) use self::messages::{Attach, CancelCall, PeerCall, Recheck};
 use crate::answers_ping;
 use crate::call::LinkState;
 use crate::gate::Yielder;
@@ -37,6 +37,7 @@ use crate::link::{BatchWritten, LineId, LinkEnded, LinkFrames, LinkOwner};
 use crate::mesh::{Entry, World};
 use crate::metrics as names;
 use crate::supervise::{ExitGuard, Stop};
+use crate::timer::Timer;
 
 /// Sockets to one peer at a time: one in use, one on its way out, and one of each end's dialling. More means that
 /// somebody opens sockets without end.
@@ -70,7 +71,7 @@ pub(crate) struct Peer {
     /// There was a call or a socket: what the actor was made for has arrived.
     was_needed: bool,
     stopping: bool,
-    alarm: Alarm,
+    timer: Timer,
     yielder: Yielder,
     _guard: ExitGuard,
 }
@@ -91,7 +92,7 @@ impl Peer {
             presence: None,
             was_needed: false,
             stopping: false,
-            alarm: Alarm::default(),
+            timer: Timer::default(),
             yielder: Yielder::default(),
             _guard: guard,
         }
@@ -142,7 +143,28 @@ impl Peer {
             .chain(self.dialing.next_deadline())
             .chain(self.waiting.iter().map(Waiting::deadline))
             .min();
-        self.alarm.set(next, &self.world.clock, context);
+        self.timer
+            .arm(context, self.world.clock.as_ref(), next, Self::on_time);
+    }
+
+    /// Does what is due.
+    fn on_time(&mut self, context: &mut Context<Self>) {
+        self.timer.fired();
+        let now = self.now();
+        for line in self
+            .lines
+            .values_mut()
+            .filter(|line| line.next_deadline().is_some_and(|at| at <= now))
+        {
+            line.handle_timeout(now);
+            self.restless.push(line.id);
+        }
+        self.end_probations();
+        if self.dialing.handle_timeout(now) {
+            self.dial(context);
+        }
+        self.expire_waiting(now);
+        self.settle(context);
     }
 
     fn is_forgotten(&self) -> bool {
@@ -334,29 +356,6 @@ impl Handler<Recheck> for Peer {
 
     fn handle(&mut self, _: Recheck, context: &mut Self::Context) {
         self.recheck(context);
-        self.settle(context);
-    }
-}
-
-impl Handler<Wake> for Peer {
-    type Result = ();
-
-    fn handle(&mut self, _: Wake, context: &mut Self::Context) {
-        self.alarm.rang();
-        let now = self.now();
-        for line in self
-            .lines
-            .values_mut()
-            .filter(|line| line.next_deadline().is_some_and(|at| at <= now))
-        {
-            line.handle_timeout(now);
-            self.restless.push(line.id);
-        }
-        self.end_probations();
-        if self.dialing.handle_timeout(now) {
-            self.dial(context);
-        }
-        self.expire_waiting(now);
         self.settle(context);
     }
 }

@@ -36,7 +36,7 @@ use crate::gate::{Yielder, tell};
 use crate::inbound::{Inbound, LinkEvent, Responder, Served};
 use crate::metrics as names;
 use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
-use crate::transfers::timer::Timer;
+use crate::timer::Timer;
 
 /// How long a stopping supervisor waits for the disk: a full queue of blocks takes a slow disk a few seconds.
 pub const STOP_WITHIN: Duration = Duration::from_secs(15);

@@ -206,13 +206,18 @@ impl TestNode {
 
     /// Makes `peer` at `address` a member, in this node's eyes.
     pub(crate) fn know(&self, peer: NodeId, address: &str, keep_linked: bool) {
+        self.know_at(peer, &[address], keep_linked);
+    }
+
+    /// The same, with several addresses.
+    pub(crate) fn know_at(&self, peer: NodeId, addresses: &[&str], keep_linked: bool) {
         self.admission.say(peer, Ok(Admitted::Member(member_roles())));
         let member = Member {
             node_id: peer,
             nickname: String::from("peer"),
             zone: String::new(),
             roles: member_roles(),
-            addresses: vec![address.to_owned()],
+            addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
             software: String::new(),
             keep_linked,
         };
@@ -233,6 +238,11 @@ impl TestNode {
             .iter()
             .find(|view| view.node_id == peer)
             .map_or(LinkState::Idle, |view| view.state)
+    }
+
+    pub(crate) fn address_of(&self, peer: NodeId) -> Option<String> {
+        let mut views = self.mesh().peers().into_iter();
+        views.find(|view| view.node_id == peer)?.address
     }
 
     pub(crate) fn last_failure_of(&self, peer: NodeId) -> Option<&'static str> {

@@ -49,7 +49,6 @@ mod error;
 mod jobs;
 #[cfg(test)]
 mod tests;
-pub(crate) mod timer;
 mod upload;
 
 pub use self::download::DownloadStream;

@@ -17,8 +17,9 @@ use crate::call::Reply;
 use crate::clock::ClockHandle;
 use crate::gate::{Yielder, tell};
 use crate::inbound::{Asker, CancelFlag, Inbound, LinkId, Responder, Router, Served};
-use crate::peer::{Alarm, CancelCall, PeerCall, Wake};
+use crate::peer::{CancelCall, PeerCall};
 use crate::supervise::{ExitGuard, Stop};
+use crate::timer::Timer;
 
 /// Calls of a node to itself that may be open. Each holds a byte permit of its caller; this is only met when those
 /// are missing.
@@ -38,7 +39,7 @@ pub(crate) struct OwnNode {
     router: Router,
     open: BTreeMap<u64, Open>,
     deadlines: BTreeSet<(Mono, u64)>,
-    alarm: Alarm,
+    timer: Timer,
     yielder: Yielder,
     _guard: ExitGuard,
 }
@@ -58,7 +59,7 @@ impl OwnNode {
             router,
             open: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            alarm: Alarm::default(),
+            timer: Timer::default(),
             yielder: Yielder::default(),
             _guard: guard,
         }
@@ -77,9 +78,21 @@ impl OwnNode {
         }
     }
 
-    fn set_alarm(&mut self, context: &mut Context<Self>) {
+    fn set_timer(&mut self, context: &mut Context<Self>) {
         let next = self.deadlines.first().map(|(deadline, _)| *deadline);
-        self.alarm.set(next, &self.clock, context);
+        self.timer.arm(context, self.clock.as_ref(), next, Self::on_time);
+    }
+
+    fn on_time(&mut self, context: &mut Context<Self>) {
+        self.timer.fired();
+        let now = self.clock.now();
+        while let Some((deadline, number)) = self.deadlines.first().copied() {
+            if deadline > now {
+                break;
+            }
+            self.give_up(number, CallError::Expired);
+        }
+        self.set_timer(context);
     }
 }
 
@@ -135,7 +148,7 @@ impl Handler<PeerCall> for OwnNode {
             cancelled,
             responder: responder(context.address().downgrade(), number),
         });
-        self.set_alarm(context);
+        self.set_timer(context);
         self.yielder.after_message(context);
     }
 }
@@ -156,22 +169,6 @@ impl Handler<CancelCall> for OwnNode {
 
     fn handle(&mut self, CancelCall { number }: CancelCall, _: &mut Self::Context) {
         self.give_up(number, cancelled());
-    }
-}
-
-impl Handler<Wake> for OwnNode {
-    type Result = ();
-
-    fn handle(&mut self, _: Wake, context: &mut Self::Context) {
-        self.alarm.rang();
-        let now = self.clock.now();
-        while let Some((deadline, number)) = self.deadlines.first().copied() {
-            if deadline > now {
-                break;
-            }
-            self.give_up(number, CallError::Expired);
-        }
-        self.set_alarm(context);
     }
 }
 

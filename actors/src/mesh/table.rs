@@ -24,7 +24,9 @@ use crate::supervise::Slot;
 pub(crate) struct Status {
     state: LinkState,
     pub(crate) since: Mono,
-    pub(crate) address: Option<String>,
+    /// Where this node has dialled it for the newest link. None if the peer dialled: the port that it did so from is
+    /// chosen anew each time and takes no calls.
+    pub(crate) dialled: Option<String>,
     pub(crate) last_heard: Option<Mono>,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) last_failure: Option<&'static str>,
@@ -37,7 +39,7 @@ impl Status {
         Self {
             state,
             since: now,
-            address: None,
+            dialled: None,
             last_heard: None,
             round_trip: None,
             last_failure: None,
@@ -199,7 +201,7 @@ impl MeshCalls for TableCalls {
                     software: member.software.clone(),
                     state: status.map_or(LinkState::Idle, Status::state),
                     address: status
-                        .and_then(|status| status.address.clone())
+                        .and_then(|status| status.dialled.clone())
                         .or_else(|| member.addresses.first().cloned()),
                     since: status.map_or(Mono::ZERO, |status| status.since),
                     last_heard: status.and_then(|status| status.last_heard),

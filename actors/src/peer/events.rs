@@ -171,7 +171,7 @@ impl Peer {
         };
         line.presence = Some(Rc::clone(&presence));
         let (new_by_us, remote) = (line.dialled_by_us, line.remote);
-        self.entry.status().address = Some(remote.to_string());
+        self.entry.status().dialled = new_by_us.then(|| remote.to_string());
         let rivals: Vec<LineId> = self
             .lines
             .values()

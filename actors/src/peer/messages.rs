@@ -1,12 +1,9 @@
-//! The messages of a peer's actor, and the one timer that it keeps.
+//! The messages of a peer's actor.
 
-use actix::SpawnHandle;
 use actix::prelude::*;
 use truckee_engine::session::InboundId;
-use truckee_engine::time::Mono;
 
 use crate::call::{Call, Reply};
-use crate::clock::ClockHandle;
 use crate::gate::CountPermit;
 use crate::inbound::Served;
 use crate::link::LineId;
@@ -54,37 +51,4 @@ pub(super) struct Answered {
     pub(super) line: LineId,
     pub(super) id: InboundId,
     pub(super) served: Served,
-}
-
-/// The actor's timer has run out.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Wake;
-
-/// One timer for all deadlines of an actor. It is moved only to an earlier time: deadlines mostly move away, and an
-/// early ring costs less than a timer per message.
-#[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<(Mono, SpawnHandle)>);
-
-impl Alarm {
-    /// Rings at `next` or before.
-    pub(crate) fn set<A>(&mut self, next: Option<Mono>, clock: &ClockHandle, context: &mut Context<A>)
-    where
-        A: Actor<Context = Context<A>> + Handler<Wake>,
-    {
-        let Some(next) = next else { return };
-        if let Some((at, handle)) = self.0 {
-            if at <= next {
-                return;
-            }
-            context.cancel_future(handle);
-        }
-        let handle = context.notify_later(Wake, next.saturating_sub(clock.now()));
-        self.0 = Some((next, handle));
-    }
-
-    /// It rang: sets nothing by itself.
-    pub(crate) fn rang(&mut self) {
-        self.0 = None;
-    }
 }

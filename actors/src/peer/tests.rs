@@ -79,6 +79,22 @@ async fn two_nodes_ask_each_other_over_one_link() {
 }
 
 #[actix::test]
+async fn a_peer_is_shown_where_it_can_be_reached() {
+    let (a, mut b) = pair(&short_limits()).await;
+    // Behind another of its addresses than the one that it names first.
+    let listens_at = b.address.to_string();
+    a.know_at(b.id, &["127.0.0.1:1", &listens_at], false);
+    let (asked, _) = tokio::join!(a.node.mesh().ask(b.id, find()), answer_next(&mut b, found()));
+    assert_eq!(asked, Ok(found()));
+    assert_eq!(a.address_of(b.id), Some(listens_at), "where it was dialled");
+    assert_eq!(
+        b.address_of(a.id),
+        Some(a.address.to_string()),
+        "what it says, not where it dialled from"
+    );
+}
+
+#[actix::test]
 async fn blocks_pass_whole_in_both_directions() {
     let (a, mut b) = pair(&short_limits()).await;
     let block: Bytes = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();

@@ -16,7 +16,6 @@ use truckee_grid::pipeline::{DecodeError, DecodedSegment, FetchedBlock};
 
 use super::account::{self, Active};
 use super::jobs::{self, Decoder};
-use super::timer::Timer;
 use super::{DownloadError, DownloadSpec, ROOM_WAIT, TransfersConfig};
 use crate::answers_ping;
 use crate::call::{Call, CallAnswered, CallGuard, MeshHandle, Reply};
@@ -24,6 +23,7 @@ use crate::clock::ClockHandle;
 use crate::cpu::{CpuError, Ordered};
 use crate::gate::{ByteGate, BytePermit, GateError, Yielder, tell};
 use crate::supervise::{ExitGuard, Stop};
+use crate::timer::Timer;
 
 /// Segments that may wait in the channel to the reader: one that it works on and one that is ready when it comes back.
 const CHUNKS_WAITING: usize = 2;

@@ -18,7 +18,6 @@ use truckee_wire::message::{Lane, Request};
 
 use super::account::{self, Active};
 use super::jobs::{self, Encoder};
-use super::timer::Timer;
 use super::{
     BodyError, KeyChoice, SegmentIn, TransfersConfig, UploadError, UploadOutcome, UploadSpec, segment_cost,
 };
@@ -29,6 +28,7 @@ use crate::cpu::{CpuError, Ordered};
 use crate::gate::{BytePermit, Yielder, tell};
 use crate::metrics as names;
 use crate::supervise::{ExitGuard, Stop};
+use crate::timer::Timer;
 
 type Body = mpsc::Receiver<Result<SegmentIn, BodyError>>;
 

@@ -1,4 +1,5 @@
-//! One timer of one actor: fires at the machine's next deadline, and is set anew only when that comes earlier.
+//! One timer of one actor: fires at the machine's next deadline, and is set anew only when that comes earlier: deadlines mostly
+//! move away, and an early ring costs less than a timer per message.
 
 use actix::prelude::*;
 use truckee_engine::time::Mono;
