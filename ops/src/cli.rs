@@ -11,6 +11,7 @@ use crate::cluster::file::DEFAULT_DIR;
 use crate::exit::Exit;
 
 pub(crate) mod codec;
+pub(crate) mod drive;
 
 /// Keep your files on machines that you do not have to trust.
 #[derive(Debug, Parser)]
@@ -29,10 +30,32 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Set up the directory of one node
     Init(InitArgs),
-    /// Upload a file and print its cap
-    Put(PutArgs),
-    /// Download the file that a cap stands for
-    Get(GetArgs),
+    /// Upload a file and print its cap, or give it a name in the grid
+    Put(drive::PutArgs),
+    /// Download a file
+    Get(drive::GetArgs),
+    /// List a directory
+    Ls(drive::LsArgs),
+    /// Copy files and directories, from here to the grid, from the grid, or within it
+    Cp(drive::CpArgs),
+    /// Move or rename within the grid
+    Mv(drive::MvArgs),
+    /// Take a name away; the content stays readable for whoever has its cap
+    Rm(drive::RmArgs),
+    /// Make a directory
+    Mkdir(drive::MkdirArgs),
+    /// Give a file or directory a further name
+    Ln(drive::LnArgs),
+    /// Manage short names for directories
+    Alias(drive::AliasArgs),
+    /// Save a directory of this machine as a snapshot; the second run sends only what changed
+    Backup(drive::BackupArgs),
+    /// Ask the peers how whole files and directories are, and repair them
+    Check(drive::CheckArgs),
+    /// List the caps of everything below a directory
+    Manifest(drive::ManifestArgs),
+    /// Copy a whole tree from another gateway, one of Tahoe-LAFS included
+    Import(drive::ImportArgs),
     /// Show the gateway and the peers that it sees
     Status(StatusArgs),
     /// Measure a gateway: throughput, latency, CPU and memory
@@ -42,6 +65,10 @@ pub(crate) enum Command {
     /// Split a file into shares and restore it from any k of them, without a mesh
     #[command(subcommand)]
     Codec(codec::CodecCommand),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
 }
 
 /// Where the gateway is.
@@ -50,6 +77,12 @@ pub(crate) struct ClientArgs {
     /// Address of the gateway [default: that of the cluster in ./truckee-cluster, else http://127.0.0.1:3456]
     #[arg(long, value_name = "URL", env = "TRUCKEE_GATEWAY")]
     pub(crate) gateway: Option<String>,
+    /// File with the gateway's access token
+    #[arg(long, value_name = "FILE", env = "TRUCKEE_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The access token itself. Never shown; from the environment, where other users do not see it.
+    #[arg(long = "token", hide = true, env = "TRUCKEE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -120,51 +153,6 @@ pub(crate) struct InitArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PutArgs {
-    /// The file, or - for standard input
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Shares needed to get the file back
-    #[arg(long, value_name = "K")]
-    pub(crate) k: Option<u16>,
-    /// Shares made
-    #[arg(long, value_name = "N")]
-    pub(crate) n: Option<u16>,
-    /// Distinct peers that must hold a share before the upload is a success
-    #[arg(long, value_name = "PEERS")]
-    pub(crate) happy: Option<u16>,
-    /// Same content, same cap: saves space, but others at this gateway can find out that you store the same as they
-    #[arg(long)]
-    pub(crate) convergent: bool,
-    /// Print one line of JSON: cap, bytes, seconds
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GetArgs {
-    /// The cap
-    #[arg(value_name = "CAP")]
-    pub(crate) cap: String,
-    /// Write to this file, which appears when it is whole [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// First byte wanted
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) offset: Option<u64>,
-    /// Number of bytes wanted
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) length: Option<u64>,
-    /// Print one line of JSON (bytes, seconds) after the file was written; needs -o
-    #[arg(long, requires = "output")]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Print the gateway's own JSON
     #[arg(long)]
@@ -221,6 +209,20 @@ pub(crate) struct DoctorArgs {
     pub(crate) client: ClientArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where the pages go; made when absent
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -237,7 +239,7 @@ mod tests {
         let help = Cli::command().render_help().to_string();
         for (exit, meaning) in Exit::TABLE {
             assert!(
-                help.contains(&format!("  {}  {meaning}", exit.code())),
+                help.contains(&format!("  {:3}  {meaning}", exit.code())),
                 "{meaning}"
             );
         }
@@ -256,6 +258,28 @@ mod tests {
             "truckee status --json --gateway http://127.0.0.1:1",
             "truckee load --size 10MiB --files 3 --clients 2 --op put",
             "truckee load --table --json",
+            "truckee get home:a/b",
+            "truckee get home:a/b here",
+            "truckee put file home:dir/ --mutable",
+            "truckee ls -lF home: --json --uri --readonly-uri",
+            "truckee cp -r a b home:dir",
+            "truckee mv home:a home:b",
+            "truckee rm -r home:a",
+            "truckee mkdir -p home:a/b",
+            "truckee mkdir",
+            "truckee ln URI:LIT: home:a",
+            "truckee alias add home URI:DIR2:a:b",
+            "truckee alias create home",
+            "truckee alias list --caps",
+            "truckee alias remove home",
+            "truckee backup . home:saved --exclude *.o --ignore-timestamps",
+            "truckee check -r home: --verify --repair",
+            "truckee manifest home: --json",
+            "truckee import http://127.0.0.1:3456/uri/URI:DIR2:a:b home:old",
+            "truckee codec encode f -k 3 -n 10",
+            "truckee codec decode a b c -o f",
+            "truckee completions zsh",
+            "truckee man d",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }

@@ -134,7 +134,7 @@ fn key(node: &NodeEntry) -> Finding {
 }
 
 fn gateway(args: &DoctorArgs) -> Finding {
-    let found = Gateway::find(args.client.gateway.as_deref());
+    let found = Gateway::of(&args.client);
     let outcome = found.and_then(|gateway| {
         gateway
             .page("/readyz")

@@ -155,6 +155,74 @@ pub enum CliError {
         /// Of how many.
         checks: usize,
     },
+    /// The gateway began to list or check and then could not go on.
+    #[error("the gateway could not go on: {sentence}")]
+    Deep {
+        /// Its own sentence.
+        sentence: String,
+    },
+    /// A path names an alias that is not there.
+    #[error(
+        "there is no alias {name:?}; make a directory for it with `truckee alias create {name}`, or see `truckee alias list`"
+    )]
+    NoAlias {
+        /// Without its colon.
+        name: String,
+    },
+    /// An alias would lose its cap.
+    #[error(
+        "the alias {name:?} exists and may be the only copy of its cap; remove it first with `truckee alias remove {name}`"
+    )]
+    AliasTaken {
+        /// Without its colon.
+        name: String,
+    },
+    /// What is at a place is not what the command needs.
+    #[error("{what} {place}: {hint}")]
+    Place {
+        /// What is wrong with it.
+        what: &'static str,
+        /// As the user wrote it, without caps.
+        place: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Part of the work failed; each failure was reported.
+    #[error(
+        "{failed} of {all} failed; each line above says why, and doing it again takes up what is missing"
+    )]
+    Partly {
+        /// Files and directories that failed.
+        failed: u64,
+        /// Of how many.
+        all: u64,
+    },
+    /// A file changed while it was read.
+    #[error("{} became shorter while it was read; copy it again when nothing writes to it", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One request was for several files and failed; the sentence stands for each.
+    #[error("{sentence}")]
+    Shared {
+        /// Of the request.
+        sentence: String,
+        /// Its exit code.
+        exit: Exit,
+    },
+    /// A check found something that is not whole.
+    #[error(
+        "{unhealthy} of {checked} are not healthy, {lost} of them cannot be read; repair with `truckee check --repair`"
+    )]
+    Unhealthy {
+        /// Files and directories with fewer shares than they should have.
+        unhealthy: u64,
+        /// Of these, how many have too few.
+        lost: u64,
+        /// How many were looked at.
+        checked: u64,
+    },
     /// A file could not be split or restored.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -167,6 +235,14 @@ impl CliError {
         move |source| CliError::File { action, path, source }
     }
 
+    /// The same for another file that the same request was for.
+    pub(crate) fn again(&self) -> CliError {
+        CliError::Shared {
+            sentence: self.to_string(),
+            exit: self.exit(),
+        }
+    }
+
     /// The exit code of this error.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -175,6 +251,12 @@ impl CliError {
             CliError::Unreachable { .. } | CliError::CutShort { .. } => Exit::Unreachable,
             CliError::Status { status, .. } => exit_of_status(*status),
             CliError::Codec(error) => error.exit(),
+            CliError::NoAlias { .. } => Exit::Usage,
+            CliError::AliasTaken { .. } | CliError::Place { .. } => Exit::Refused,
+            CliError::Partly { .. } => Exit::Partly,
+            CliError::Shared { exit, .. } => *exit,
+            CliError::Unhealthy { lost: 0, .. } => Exit::Unhealthy,
+            CliError::Unhealthy { .. } => Exit::NotFound,
             CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
             _ => Exit::Failed,
         }

@@ -8,8 +8,16 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::CliError;
+use crate::interrupt;
+
+/// File systems take names of 255 bytes; a longer name than this leaves no room for what is put around it.
+const HIDDEN_NAME_BYTES_MAX: usize = 230;
+
+/// Tells apart the temporary files of targets with long names.
+static LONG_NAMES: AtomicU64 = AtomicU64::new(0);
 
 /// A file that is being written and has no name yet. Dropped before [`PendingFile::keep`], it is removed.
 #[derive(Debug)]
@@ -29,9 +37,14 @@ impl PendingFile {
             hint: "it must end in a file name".into(),
         })?;
         let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
+        if name.len() <= HIDDEN_NAME_BYTES_MAX {
+            hidden.push(name);
+        } else {
+            hidden.push(LONG_NAMES.fetch_add(1, Ordering::Relaxed).to_string());
+        }
         hidden.push(format!(".{}.part", std::process::id()));
         let temporary = target.with_file_name(hidden);
+        interrupt::begun(&temporary);
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -64,6 +77,7 @@ impl PendingFile {
             .map_err(CliError::file("write", &self.temporary))?;
         std::fs::rename(&self.temporary, &self.target).map_err(CliError::file("write", &self.target))?;
         self.kept = true;
+        interrupt::ended(&self.temporary);
         Ok(())
     }
 }
@@ -73,6 +87,7 @@ impl Drop for PendingFile {
         // Best effort: the error that led here is the one to report, and a left-over has a name that says what it is.
         if !self.kept {
             let _ = std::fs::remove_file(&self.temporary);
+            interrupt::ended(&self.temporary);
         }
     }
 }
@@ -131,6 +146,14 @@ mod tests {
             std::fs::metadata(&target).unwrap().permissions().mode() & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn the_longest_names_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("n".repeat(255));
+        write_whole(&target, b"x", 0o600).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"x");
     }
 
     #[test]

@@ -1,16 +1,19 @@
-//! The gateway as this program sees it: one HTTP client for put, get, status and load.
+//! The gateway as this program sees it: one HTTP client for every command.
 //!
-//! Owns where the gateway is looked for, the timeouts, and how answers become errors. Bodies stream both ways and are
-//! never held whole. Environment proxies are not used: a cap in a request line is a secret, and a gateway stands beside
-//! its user. Speaks plain HTTP only; a gateway elsewhere is reached through a tunnel.
+//! Owns where the gateway is looked for, the timeouts, the access token, and how answers become errors; what can be asked
+//! of directories stands in [`crate::client`]. Bodies stream both ways and are never held whole. Environment proxies are
+//! not used: a cap in a request line is a secret, and a gateway stands beside its user. Speaks plain HTTP only; a gateway
+//! elsewhere is reached through a tunnel.
 
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use ureq::http::Response;
+use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body, SendBody};
+use zeroize::Zeroizing;
 
+use crate::cli::ClientArgs;
 use crate::cluster::file::{ClusterFile, DEFAULT_DIR};
 use crate::error::CliError;
 
@@ -27,6 +30,9 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most bytes of an error text or of a status page that are read.
 const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Most bytes of a file with an access token; a longer one is some other file.
+const TOKEN_BYTES_MAX: usize = 4096;
+
 /// Bodies from this size on ask for leave before they are sent, so that a refusal arrives as a sentence and not as a
 /// broken connection. Below, the round trip costs more than the bytes.
 const EXPECT_FROM_BYTES: u64 = 1024 * 1024;
@@ -36,6 +42,18 @@ const EXPECT_FROM_BYTES: u64 = 1024 * 1024;
 pub struct Gateway {
     agent: Agent,
     url: String,
+    /// The whole `Authorization` header, if the gateway wants one.
+    authorization: Option<Zeroizing<String>>,
+}
+
+/// What a request carries beside its address.
+pub(crate) enum Payload<'a> {
+    /// No body at all.
+    Nothing,
+    /// A small body of this type, held whole; it may be empty.
+    Text(&'static str, &'a [u8]),
+    /// A stream, of this length if that is known.
+    Stream(&'a mut dyn Read, Option<u64>),
 }
 
 /// How an upload is to be coded; what is not set is the gateway's choice.
@@ -53,7 +71,7 @@ pub struct PutChoice {
 
 impl PutChoice {
     /// As the query of the request, with its question mark; empty if nothing is chosen.
-    fn query(self) -> String {
+    pub(crate) fn query(self) -> String {
         let number = |name: &str, value: Option<u16>| value.map(|value| format!("{name}={value}"));
         let convergent = self.convergent.then(|| "convergent=true".to_owned());
         let parts: Vec<String> = [
@@ -88,18 +106,26 @@ impl Download {
 }
 
 impl Gateway {
-    /// Finds the gateway: `explicit` (option or environment), else the cluster in `./truckee-cluster`, else the default.
+    /// Finds the gateway: option or environment, else the cluster in `./truckee-cluster`, else the default; with the
+    /// access token that was given.
     ///
     /// # Errors
-    /// When the address has no usable form or the cluster file is broken.
-    pub fn find(explicit: Option<&str>) -> Result<Gateway, CliError> {
-        if let Some(given) = explicit {
-            return Gateway::at(given);
-        }
-        match ClusterFile::read(Path::new(DEFAULT_DIR))? {
-            Some(cluster) => Gateway::at(&cluster.gateway),
-            None => Gateway::at(DEFAULT_GATEWAY),
-        }
+    /// When the address or the token has no usable form or the cluster file is broken.
+    pub(crate) fn of(args: &ClientArgs) -> Result<Gateway, CliError> {
+        let mut gateway = match &args.gateway {
+            Some(given) => Gateway::at(given)?,
+            None => match ClusterFile::read(Path::new(DEFAULT_DIR))? {
+                Some(cluster) => Gateway::at(&cluster.gateway)?,
+                None => Gateway::at(DEFAULT_GATEWAY)?,
+            },
+        };
+        let token = match (&args.token_file, &args.token) {
+            (Some(path), _) => Some(read_token(path)?),
+            (None, Some(token)) => Some(Zeroizing::new(token.clone())),
+            (None, None) => None,
+        };
+        gateway.authorization = token.map(|token| authorization(&token)).transpose()?;
+        Ok(gateway)
     }
 
     /// The gateway at `address`: `http://host:port` or `host:port`.
@@ -120,6 +146,7 @@ impl Gateway {
         Ok(Gateway {
             agent: config.new_agent(),
             url,
+            authorization: None,
         })
     }
 
@@ -139,17 +166,15 @@ impl Gateway {
         length_bytes: Option<u64>,
         choice: PutChoice,
     ) -> Result<String, CliError> {
-        let mut request = self.agent.put(format!("{}/uri{}", self.url, choice.query()));
-        if let Some(length_bytes) = length_bytes {
-            request = request.header("content-length", length_bytes.to_string());
-        }
-        if length_bytes.is_none_or(|bytes| bytes >= EXPECT_FROM_BYTES) {
-            request = request.header("expect", "100-continue");
-        }
-        let sent = request.send(SendBody::from_reader(body));
-        let mut response = self.check(sent.map_err(|error| self.unreachable(&error))?)?;
-        let cap = self.text(&mut response)?.trim().to_owned();
-        if !cap.starts_with("URI:") {
+        let path = format!("/uri{}", choice.query());
+        let mut response = self.call(&Method::PUT, &path, Payload::Stream(body, length_bytes), None)?;
+        self.cap(&mut response)
+    }
+
+    /// The answer as a cap.
+    pub(crate) fn cap(&self, response: &mut Response<Body>) -> Result<String, CliError> {
+        let cap = self.text(response)?.trim().to_owned();
+        if cap.contains(char::is_whitespace) || !cap.contains("URI:") {
             return Err(self.odd("no cap"));
         }
         Ok(cap)
@@ -160,14 +185,27 @@ impl Gateway {
     /// # Errors
     /// When the gateway cannot be reached or refuses, or if it ignores the range.
     pub fn get(&self, cap: &str, range: Option<(u64, Option<u64>)>) -> Result<Download, CliError> {
-        let mut request = self.agent.get(format!("{}/uri/{}", self.url, escape(cap)));
-        if let Some((first, length)) = range {
+        self.open(&format!("/uri/{}", escape(cap)), range)
+    }
+
+    /// Opens a download of whatever is at `path_and_query`.
+    pub(crate) fn open(
+        &self,
+        path_and_query: &str,
+        range: Option<(u64, Option<u64>)>,
+    ) -> Result<Download, CliError> {
+        let range_header = range.map(|(first, length)| {
             let last = length
                 .map(|length| first.saturating_add(length - 1).to_string())
                 .unwrap_or_default();
-            request = request.header("range", format!("bytes={first}-{last}"));
-        }
-        let response = self.check(request.call().map_err(|error| self.unreachable(&error))?)?;
+            format!("bytes={first}-{last}")
+        });
+        let response = self.call(
+            &Method::GET,
+            path_and_query,
+            Payload::Nothing,
+            range_header.as_deref(),
+        )?;
         if range.is_some() && response.status() != 206 {
             return Err(self.odd("the whole file where a part was asked for"));
         }
@@ -192,9 +230,45 @@ impl Gateway {
     /// # Errors
     /// When the gateway cannot be reached or refuses.
     pub fn page(&self, path_and_query: &str) -> Result<String, CliError> {
-        let answer = self.agent.get(format!("{}{path_and_query}", self.url)).call();
-        let mut response = self.check(answer.map_err(|error| self.unreachable(&error))?)?;
+        let mut response = self.call(&Method::GET, path_and_query, Payload::Nothing, None)?;
         self.text(&mut response)
+    }
+
+    /// Sends a request and gives the answer if it is a good one.
+    pub(crate) fn call(
+        &self,
+        method: &Method,
+        path_and_query: &str,
+        payload: Payload<'_>,
+        range: Option<&str>,
+    ) -> Result<Response<Body>, CliError> {
+        let uri = format!("{}{path_and_query}", self.url);
+        let mut request = Request::builder().method(method).uri(uri);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization.as_str());
+        }
+        if let Some(range) = range {
+            request = request.header("range", range);
+        }
+        let unusable = |_| self.odd("an address that cannot be asked for");
+        let sent = match payload {
+            Payload::Nothing => self.agent.run(request.body(()).map_err(unusable)?),
+            Payload::Text(kind, bytes) => {
+                let request = request.header("content-type", kind);
+                self.agent.run(request.body(bytes).map_err(unusable)?)
+            }
+            Payload::Stream(reader, length) => {
+                if let Some(length) = length {
+                    request = request.header("content-length", length.to_string());
+                }
+                if length.is_none_or(|bytes| bytes >= EXPECT_FROM_BYTES) {
+                    request = request.header("expect", "100-continue");
+                }
+                let body = SendBody::from_reader(reader);
+                self.agent.run(request.body(body).map_err(unusable)?)
+            }
+        };
+        self.check(sent.map_err(|error| self.unreachable(&error))?)
     }
 
     /// The error for a body that broke off.
@@ -229,7 +303,7 @@ impl Gateway {
         Err(CliError::Status { status, sentence })
     }
 
-    fn text(&self, response: &mut Response<Body>) -> Result<String, CliError> {
+    pub(crate) fn text(&self, response: &mut Response<Body>) -> Result<String, CliError> {
         let text = response
             .body_mut()
             .with_config()
@@ -238,14 +312,14 @@ impl Gateway {
         text.map_err(|error| self.unreachable(&error))
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> CliError {
+    pub(crate) fn unreachable(&self, error: &ureq::Error) -> CliError {
         CliError::Unreachable {
             gateway: self.url.clone(),
             reason: error.to_string(),
         }
     }
 
-    fn odd(&self, what: &str) -> CliError {
+    pub(crate) fn odd(&self, what: &str) -> CliError {
         CliError::NotAGateway {
             gateway: self.url.clone(),
             what: what.to_owned(),
@@ -278,8 +352,38 @@ fn normalise(address: &str) -> Result<String, CliError> {
     Ok(format!("http://{authority}"))
 }
 
-/// Percent-encodes a cap for a path; the characters of every well-formed cap stay as they are.
-fn escape(cap: &str) -> String {
+/// The token in a file: its first line.
+fn read_token(path: &Path) -> Result<Zeroizing<String>, CliError> {
+    let text = std::fs::read_to_string(path).map_err(CliError::file("read", path))?;
+    let text = Zeroizing::new(text);
+    let token = text.trim();
+    if text.len() > TOKEN_BYTES_MAX {
+        return Err(unusable_token("the file is too long to hold a token"));
+    }
+    Ok(Zeroizing::new(token.to_owned()))
+}
+
+/// The header that carries `token`.
+fn authorization(token: &str) -> Result<Zeroizing<String>, CliError> {
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(unusable_token(
+            "it must be one line of printable characters without spaces",
+        ));
+    }
+    Ok(Zeroizing::new(format!("Bearer {token}")))
+}
+
+/// The token itself is not shown: it is a secret.
+fn unusable_token(hint: &str) -> CliError {
+    CliError::Usage {
+        what: "the access token",
+        value: "…".into(),
+        hint: hint.into(),
+    }
+}
+
+/// Percent-encodes a cap or a name for a path or a query; the characters of every well-formed cap stay as they are.
+pub(crate) fn escape(cap: &str) -> String {
     let mut escaped = String::with_capacity(cap.len());
     for byte in cap.bytes() {
         if byte.is_ascii_alphanumeric() || b":-._~".contains(&byte) {

@@ -145,3 +145,27 @@ fn nobody_there_is_exit_five() {
     assert_eq!(error.exit(), Exit::Unreachable);
     assert!(error.to_string().contains("truckee up"), "{error}");
 }
+
+#[test]
+fn the_token_travels_as_bearer_and_nowhere_else() {
+    let (mut gateway, served) = serve_once("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    gateway.authorization = Some(authorization("s3cret").unwrap());
+    gateway.page("/").unwrap();
+    let request = served.join().unwrap();
+    assert!(request.contains("authorization: Bearer s3cret\r\n"), "{request}");
+    for bad in ["", "two words", "line\nbreak", "ü"] {
+        let error = authorization(bad).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert!(bad.is_empty() || !error.to_string().contains(bad), "{error}");
+    }
+}
+
+#[test]
+fn a_token_file_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    assert_eq!(read_token(&path).unwrap().as_str(), "s3cret");
+    std::fs::write(&path, vec![b'x'; TOKEN_BYTES_MAX + 1]).unwrap();
+    assert!(read_token(&path).is_err());
+}

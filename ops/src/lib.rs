@@ -8,46 +8,78 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub mod alias;
+mod backup;
 mod cli;
+pub mod client;
 pub mod cluster;
 pub mod codec;
+mod copy;
+mod date;
 mod doctor;
+mod drive;
 pub mod error;
 pub mod exit;
 mod files;
-mod get;
 pub mod http;
+mod interrupt;
 pub mod load;
+mod manual;
 mod node;
 mod output;
-mod put;
+mod parallel;
 mod status;
 
 use cli::Command;
 use cli::codec::CodecCommand;
+use error::CliError;
 use exit::Exit;
 
 /// Parses the command line, runs it and gives the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match cli::Cli::parse().command {
+    let command = match cli::Cli::parse().command {
         // A running node speaks for itself, and its exit codes are its own.
         Command::Run(args) => return node::run(&args),
-        Command::Up(args) => cluster::up::run(&args),
-        Command::Init(args) => node::init(&args),
-        Command::Put(args) => put::run(&args),
-        Command::Get(args) => get::run(&args),
-        Command::Status(args) => status::run(&args),
-        Command::Load(args) => load::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
-        Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),
+        command => command,
     };
-    match done {
+    match dispatch(command) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             eprintln!("truckee: {error}");
             error.exit().into()
         }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), CliError> {
+    // A cluster stops its nodes in order before it ends; every other command just cleans up.
+    if !matches!(command, Command::Up(_)) {
+        interrupt::watch()?;
+    }
+    match command {
+        Command::Run(_) => Ok(()),
+        Command::Up(args) => cluster::up::run(&args),
+        Command::Init(args) => node::init(&args),
+        Command::Put(args) => drive::put::run(&args),
+        Command::Get(args) => drive::get::run(&args),
+        Command::Ls(args) => drive::ls::run(&args),
+        Command::Cp(args) => copy::cp(&args),
+        Command::Mv(args) => drive::links::mv(&args),
+        Command::Rm(args) => drive::links::rm(&args),
+        Command::Mkdir(args) => drive::links::mkdir(&args),
+        Command::Ln(args) => drive::links::ln(&args),
+        Command::Alias(args) => alias::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Check(args) => drive::check::run(&args),
+        Command::Manifest(args) => drive::manifest::run(&args),
+        Command::Import(args) => copy::import(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::pages(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
+        Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),
     }
 }

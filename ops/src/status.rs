@@ -46,7 +46,7 @@ impl PeerRow {
 
 /// Runs the command.
 pub(crate) fn run(args: &StatusArgs) -> Result<(), CliError> {
-    let gateway = Gateway::find(args.client.gateway.as_deref())?;
+    let gateway = Gateway::of(&args.client)?;
     let welcome = gateway.json("/?t=json")?;
     if args.json {
         return print_json(&welcome);

@@ -83,7 +83,7 @@ const TABLE: [Workload; 3] = [
 /// Runs the command.
 pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
     let operations = operations(args)?;
-    let gateway = Gateway::find(args.client.gateway.as_deref())?;
+    let gateway = Gateway::of(&args.client)?;
     gateway.page("/readyz")?;
     let nodes = Nodes::of_cluster(&args.cluster, gateway.url())?;
     let seed = args.seed.unwrap_or_else(seed_from_clock);

@@ -1,4 +1,4 @@
-//! `truckee put`: a file or standard input in, a cap out.
+//! `truckee put`: a file or standard input in, a cap out, and a name in the grid if one is given.
 //!
 //! Owns what is printed: the cap alone on standard output (or one JSON object), everything else on standard error.
 
@@ -9,10 +9,16 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::cli::PutArgs;
+use super::Drive;
+use crate::alias;
+use crate::cli::drive::PutArgs;
+use crate::client::Place;
 use crate::error::CliError;
-use crate::http::{Gateway, PutChoice};
+use crate::http::PutChoice;
 use crate::output::{Counted, print_json, print_line, transfer_bar};
+
+/// How a mutable file is stored. The gateway treats both formats of Tahoe-LAFS the same.
+const MUTABLE_FORMAT: &str = "SDMF";
 
 /// What is uploaded.
 struct Source {
@@ -22,7 +28,8 @@ struct Source {
 
 /// Runs the command.
 pub(crate) fn run(args: &PutArgs) -> Result<(), CliError> {
-    let gateway = Gateway::find(args.client.gateway.as_deref())?;
+    let drive = Drive::open(&args.drive)?;
+    let target = target(&drive, args)?;
     let source = open(&args.file)?;
     let choice = PutChoice {
         k: args.k,
@@ -33,7 +40,13 @@ pub(crate) fn run(args: &PutArgs) -> Result<(), CliError> {
     let bar = transfer_bar("upload", source.length_bytes, args.json);
     let mut body = Counted::new(source.reader, bar.clone());
     let started = Instant::now();
-    let answer = gateway.put(&mut body, source.length_bytes, choice);
+    let length = source.length_bytes;
+    let format = args.mutable.then_some(MUTABLE_FORMAT);
+    let answer = match (&target, format) {
+        (Some(place), _) => drive.gateway.put_at(place, &mut body, length, choice, format),
+        (None, Some(format)) => drive.gateway.put_mutable(&mut body, length, format),
+        (None, None) => drive.gateway.put(&mut body, length, choice),
+    };
     bar.finish_and_clear();
     let cap = answer.map_err(|error| blame(error, &body, args, source.length_bytes))?;
     if !args.json {
@@ -41,6 +54,27 @@ pub(crate) fn run(args: &PutArgs) -> Result<(), CliError> {
     }
     let seconds = started.elapsed().as_secs_f64();
     print_json(&json!({ "cap": cap, "bytes": body.bytes, "seconds": seconds }))
+}
+
+/// Where the file gets its name, if it is to have one.
+fn target(drive: &Drive, args: &PutArgs) -> Result<Option<Place>, CliError> {
+    let Some(target) = &args.target else {
+        return Ok(None);
+    };
+    let target = alias::parse_grid(target, &drive.aliases)?;
+    if target.0.name().is_none() && !target.0.cap().starts_with("URI:DIR2") {
+        // The cap of a mutable file: its content is replaced.
+        return Ok(Some(target.0));
+    }
+    let name = args.file.file_name().filter(|_| args.file != Path::new("-"));
+    let name = name.map(|name| {
+        name.to_str().ok_or_else(|| CliError::Usage {
+            what: "the file to put",
+            value: args.file.display().to_string(),
+            hint: "its name is not UTF-8, as names in the grid are; write a name behind the target".into(),
+        })
+    });
+    drive.destination(target, name.transpose()?).map(Some)
 }
 
 /// Opens the file, or standard input for `-`.
