@@ -12,3 +12,4 @@ pub mod store;
 pub mod time;
 pub mod transfer;
 pub mod upload;
+pub mod vdrive;

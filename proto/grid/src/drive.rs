@@ -6,6 +6,7 @@
 mod child;
 mod head;
 mod keys;
+pub mod listing;
 mod name;
 mod row;
 mod sum;
