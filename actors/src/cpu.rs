@@ -107,10 +107,10 @@ impl CpuHandle {
         let submission = Submission::new(job, done);
         let queued = Instant::now();
         let run = Box::new(move || {
-            histogram!(names::CPU_WAIT_SECONDS, "job" => job).record(queued.elapsed().as_secs_f64());
+            histogram!(names::CPU_WAIT_SECONDS, "work" => job).record(queued.elapsed().as_secs_f64());
             let began = Instant::now();
             let result = catch_unwind(AssertUnwindSafe(work));
-            histogram!(names::CPU_RUN_SECONDS, "job" => job).record(began.elapsed().as_secs_f64());
+            histogram!(names::CPU_RUN_SECONDS, "work" => job).record(began.elapsed().as_secs_f64());
             match result {
                 Ok(value) => submission.finish(Ok(value), "done"),
                 Err(_panic) => submission.finish(Err(CpuError::Panicked { job }), "panicked"),
@@ -159,7 +159,7 @@ impl<T, D: FnOnce(Result<T, CpuError>)> Submission<T, D> {
 
     fn deliver(&mut self, result: Result<T, CpuError>, outcome: &'static str) {
         let Some(done) = self.done.take() else { return };
-        counter!(names::CPU_JOBS, "job" => self.job, "outcome" => outcome).increment(1);
+        counter!(names::CPU_JOBS, "work" => self.job, "outcome" => outcome).increment(1);
         if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
             tracing::error!(job = self.job, "the receiver of a cpu result panicked");
         }

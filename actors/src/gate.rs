@@ -75,6 +75,8 @@ impl Shared {
         // Both bounds hold for every sane configuration; a larger wish is cut to what a permit can count.
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         gauge!(capacity_name, "gate" => name).set(capacity as f64);
+        counter!(names::GATE_REFUSED, "gate" => name).increment(0);
+        drop(histogram!(names::GATE_WAIT_SECONDS, "gate" => name));
         Self {
             name,
             capacity,

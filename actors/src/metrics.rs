@@ -4,7 +4,7 @@
 //! never a peer's text, an address or a file's name. Code that counts uses the constants of this file, so that a
 //! dashboard or an alert that names something else is found by a test; `describe_all` hands the table to the recorder.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
 /// How a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,14 @@ table! {
     PROCESS_MEMORY_BYTES, Gauge, Bytes, "truckee_process_resident_memory_bytes", [], "Memory of the process that is in RAM";
     PROCESS_CPU_SECONDS, Counter, Seconds, "truckee_process_cpu_seconds_total", [], "User and system CPU time of the process";
     PROCESS_OPEN_FILES, Gauge, Count, "truckee_process_open_files", [], "Open file descriptors of the process";
+    PROCESS_OPEN_FILES_MAX, Gauge, Count, "truckee_process_open_files_max", [], "File descriptors that the process may have open";
+    PROCESS_VIRTUAL_BYTES, Gauge, Bytes, "truckee_process_virtual_memory_bytes", [], "Address space of the process";
+    PROCESS_THREADS, Gauge, Count, "truckee_process_threads", [], "Threads of the process";
+    PROCESS_DISK_READ_BYTES, Counter, Bytes, "truckee_process_disk_read_bytes_total", [], "Bytes that the process had fetched from disks";
+    PROCESS_DISK_WRITTEN_BYTES, Counter, Bytes, "truckee_process_disk_written_bytes_total", [], "Bytes that the process had sent to disks";
+    NODE_DISK_BYTES, Gauge, Bytes, "truckee_node_disk_size_bytes", [], "Size of the file system that holds the node's directory";
+    NODE_DISK_FREE_BYTES, Gauge, Bytes, "truckee_node_disk_free_bytes", [], "Bytes that the node may still use of the file system that holds its directory";
+    RUNTIME_LAG_SECONDS, Histogram, Seconds, "truckee_runtime_lag_seconds", ["loop"], "How late an event loop woke a task that had asked for a moment: mesh, http";
 
     ACTOR_RUNNING, Gauge, Count, "truckee_actor_running", ["actor"], "Supervised children alive, by kind";
     ACTOR_RESTARTS, Counter, Count, "truckee_actor_restarts_total", ["actor"], "Children that the supervisor started again";
@@ -71,9 +79,9 @@ table! {
 
     CPU_QUEUE_JOBS, Gauge, Count, "truckee_cpu_queue_jobs", [], "Jobs that wait for a thread of the CPU pool";
     CPU_THREADS, Gauge, Count, "truckee_cpu_threads", [], "Threads of the CPU pool";
-    CPU_JOBS, Counter, Count, "truckee_cpu_jobs_total", ["job", "outcome"], "Jobs of the CPU pool: done, panicked, refused, dropped";
-    CPU_WAIT_SECONDS, Histogram, Seconds, "truckee_cpu_wait_seconds", ["job"], "Time from submission of a job to its start";
-    CPU_RUN_SECONDS, Histogram, Seconds, "truckee_cpu_run_seconds", ["job"], "Time a job ran";
+    CPU_JOBS, Counter, Count, "truckee_cpu_jobs_total", ["work", "outcome"], "Jobs of the CPU pool: done, panicked, refused, dropped";
+    CPU_WAIT_SECONDS, Histogram, Seconds, "truckee_cpu_wait_seconds", ["work"], "Time from submission of a job to its start";
+    CPU_RUN_SECONDS, Histogram, Seconds, "truckee_cpu_run_seconds", ["work"], "Time a job ran";
 
     CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its start-up check and the reference engine works instead";
 
@@ -81,6 +89,7 @@ table! {
     LINK_DIALS, Counter, Count, "truckee_link_dials_total", ["outcome"], "Dialled connections by outcome";
     LINK_ACCEPTS, Counter, Count, "truckee_link_accepts_total", ["outcome"], "Accepted connections by outcome of the handshake";
     LINK_REFUSED, Counter, Count, "truckee_link_refused_total", ["cause"], "Peers refused before any request was read, by cause";
+    LINK_RECONNECTS, Counter, Count, "truckee_link_reconnects_total", [], "Links to peers that had been connected before, whoever dialled";
     LINK_CLOSED, Counter, Count, "truckee_link_closed_total", ["cause"], "Ends of links by cause";
     LINK_HANDSHAKE_SECONDS, Histogram, Seconds, "truckee_link_handshake_seconds", ["side"], "TCP and TLS handshake, both sides";
     LINK_ROUND_TRIP_SECONDS, Histogram, Seconds, "truckee_link_round_trip_seconds", [], "Heartbeat there and back";
@@ -109,15 +118,21 @@ table! {
     STORE_WRITTEN_BYTES, Counter, Bytes, "truckee_store_written_bytes_total", [], "Bytes of blocks written";
     STORE_READ_BYTES, Counter, Bytes, "truckee_store_read_bytes_total", [], "Bytes of blocks read for peers";
     STORE_DISK_SECONDS, Histogram, Seconds, "truckee_store_disk_seconds", ["operation"], "Disk operations, from start to end";
+    STORE_DISK_QUEUE, Gauge, Count, "truckee_store_disk_queue_operations", [], "Disk operations that wait for a thread or are carried out now";
     STORE_DISK_ERRORS, Counter, Count, "truckee_store_disk_errors_total", ["operation"], "Disk operations that failed";
     STORE_ABORTED, Counter, Count, "truckee_store_aborted_shares_total", ["cause"], "Unfinished shares removed: asked, link_lost, idle, failed, restart";
     STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", [], "Shares found damaged and put aside";
     STORE_SCRUBBED_BYTES, Counter, Bytes, "truckee_store_scrubbed_bytes_total", [], "Bytes read back and checked by the scrubber";
 
+    GATEWAY_SHARES_NEEDED, Gauge, Count, "truckee_gateway_shares_needed", [], "Shares that are enough to read a file that this gateway stores (k)";
+    GATEWAY_SHARES_MADE, Gauge, Count, "truckee_gateway_shares_made", [], "Shares that this gateway makes of a file (n)";
+    GATEWAY_PEERS_HAPPY, Gauge, Count, "truckee_gateway_peers_happy", [], "Distinct storage nodes that must hold a share before this gateway calls a file stored";
+
     UPLOAD_STARTED, Counter, Count, "truckee_upload_started_total", [], "Uploads begun";
     UPLOAD_FINISHED, Counter, Count, "truckee_upload_finished_total", ["outcome"], "Uploads by outcome";
     UPLOAD_ACTIVE, Gauge, Count, "truckee_upload_active", [], "Uploads under way";
     UPLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_upload_plaintext_bytes_total", [], "Plaintext taken in by uploads";
+    UPLOAD_SEGMENTS, Counter, Count, "truckee_upload_segments_total", [], "Segments sealed, coded and hashed";
     UPLOAD_SENT_BYTES, Counter, Bytes, "truckee_upload_sent_bytes_total", [], "Bytes of blocks sent to storage nodes";
     UPLOAD_SECONDS, Histogram, Seconds, "truckee_upload_seconds", [], "Whole uploads, first byte to cap";
     UPLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_upload_stage_seconds", ["stage"], "Stages of uploads, which overlap: locate, encode, send, close";
@@ -128,12 +143,20 @@ table! {
     DOWNLOAD_FINISHED, Counter, Count, "truckee_download_finished_total", ["outcome"], "Downloads by outcome";
     DOWNLOAD_ACTIVE, Gauge, Count, "truckee_download_active", [], "Downloads under way";
     DOWNLOAD_PLAINTEXT_BYTES, Counter, Bytes, "truckee_download_plaintext_bytes_total", [], "Plaintext given out by downloads";
+    DOWNLOAD_SEGMENTS, Counter, Count, "truckee_download_segments_total", [], "Segments verified, decoded and opened";
     DOWNLOAD_RECEIVED_BYTES, Counter, Bytes, "truckee_download_received_bytes_total", [], "Bytes of blocks received from storage nodes";
     DOWNLOAD_SECONDS, Histogram, Seconds, "truckee_download_seconds", [], "Whole downloads, request to last byte";
     DOWNLOAD_FIRST_BYTE_SECONDS, Histogram, Seconds, "truckee_download_first_byte_seconds", [], "Downloads, request to first byte";
-    DOWNLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_download_stage_seconds", ["stage"], "Stages of downloads: locate, fetch";
+    DOWNLOAD_STAGE_SECONDS, Histogram, Seconds, "truckee_download_stage_seconds", ["stage"], "Stages of downloads, which overlap: locate, fetch, decode, deliver";
     DOWNLOAD_HEDGES, Counter, Count, "truckee_download_hedges_total", [], "Blocks asked of a further peer because the first was slow";
     DOWNLOAD_CORRUPT, Counter, Count, "truckee_download_corrupt_blocks_total", [], "Blocks that failed their hash and were not used";
+
+    CHECK_STARTED, Counter, Count, "truckee_check_started_total", [], "Checks of files begun";
+    CHECK_FINISHED, Counter, Count, "truckee_check_finished_total", ["outcome"], "Checks of files by outcome";
+    CHECK_ACTIVE, Gauge, Count, "truckee_check_active", [], "Checks of files under way";
+    CHECK_SECONDS, Histogram, Seconds, "truckee_check_seconds", [], "Whole checks of files";
+    CHECK_RECEIVED_BYTES, Counter, Bytes, "truckee_check_received_bytes_total", [], "Bytes of blocks received to be verified";
+    CHECK_CORRUPT, Counter, Count, "truckee_check_corrupt_shares_total", [], "Damaged shares that checks found";
 
     HTTP_REQUESTS, Counter, Count, "truckee_http_requests_total", ["route", "method", "status"], "HTTP requests by route, method and class of status";
     HTTP_REQUEST_SECONDS, Histogram, Seconds, "truckee_http_request_seconds", ["route"], "HTTP requests, head to last byte";
@@ -149,6 +172,69 @@ pub fn describe_all() {
             Kind::Counter => describe_counter!(metric.name, metric.unit, metric.help),
             Kind::Gauge => describe_gauge!(metric.name, metric.unit, metric.help),
             Kind::Histogram => describe_histogram!(metric.name, metric.unit, metric.help),
+        }
+    }
+}
+
+/// Values of labels that an alert or a panel must be able to tell from "never looked": they are shown as zero from the
+/// start, because the first step of a counter that appears with it is invisible to Prometheus.
+const FROM_THE_START: &[(&str, &str, &[&str])] = &[
+    (
+        UPLOAD_FINISHED,
+        "outcome",
+        &["completed", "not_happy", "internal"],
+    ),
+    (
+        DOWNLOAD_FINISHED,
+        "outcome",
+        &["completed", "too_few_shares", "internal"],
+    ),
+    (CHECK_FINISHED, "outcome", &["completed"]),
+    (
+        UPLOAD_PEERS_FAILED,
+        "cause",
+        &["unreachable", "link_lost", "timed_out", "too_slow", "full"],
+    ),
+    (LINK_DIALS, "outcome", &["ok", "unreachable"]),
+    (LINK_ACCEPTS, "outcome", &["ok", "handshake_failed"]),
+    (LINK_REFUSED, "cause", &["stranger", "revoked"]),
+    (LINK_CLOSED, "cause", &["closed", "silent"]),
+    (
+        STORE_DISK_ERRORS,
+        "operation",
+        &["append", "finish", "put", "read"],
+    ),
+];
+
+/// Subsystems that every node has, whatever its roles.
+pub const EVERYWHERE: &[&str] = &[
+    "truckee_process_",
+    "truckee_link_",
+    "truckee_membership_",
+    "truckee_http_",
+];
+/// Subsystems of a gateway.
+pub const OF_GATEWAYS: &[&str] = &["truckee_upload_", "truckee_download_", "truckee_check_"];
+/// Subsystems of a storage node.
+pub const OF_STORES: &[&str] = &["truckee_store_"];
+
+/// Shows the counters and histograms of these subsystems as zero until they move. Call once for each that the node has.
+pub fn start_at_zero(prefixes: &[&str]) {
+    let has = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    for metric in ALL
+        .iter()
+        .filter(|metric| has(metric.name) && metric.labels.is_empty())
+    {
+        match metric.kind {
+            Kind::Counter => counter!(metric.name).increment(0),
+            Kind::Histogram => drop(histogram!(metric.name)),
+            // A gauge says something as soon as it is there.
+            Kind::Gauge => {}
+        }
+    }
+    for (name, label, values) in FROM_THE_START.iter().filter(|(name, ..)| has(name)) {
+        for value in *values {
+            counter!(*name, *label => *value).increment(0);
         }
     }
 }
@@ -189,6 +275,25 @@ mod tests {
                     metric.name
                 ),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_zero_from_the_start_is_a_counter_with_that_label() {
+        for (name, label, values) in FROM_THE_START {
+            let metric = ALL
+                .iter()
+                .find(|metric| metric.name == *name)
+                .expect("in the table");
+            assert_eq!(metric.kind, Kind::Counter, "{name}");
+            assert_eq!(metric.labels, [*label], "{name}");
+            assert!(!values.is_empty(), "{name}");
+        }
+        for prefix in [EVERYWHERE, OF_GATEWAYS, OF_STORES].concat() {
+            assert!(
+                ALL.iter().any(|metric| metric.name.starts_with(prefix)),
+                "{prefix}"
+            );
         }
     }
 

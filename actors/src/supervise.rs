@@ -210,6 +210,14 @@ impl Supervisor {
         if child.running.is_some() {
             gauge!(names::ACTOR_RUNNING, "actor" => id.kind).increment(1.0);
         }
+        // Shown from the first start on, so that the first restart is a step that can be seen.
+        for name in [
+            names::ACTOR_RESTARTS,
+            names::ACTOR_ESCALATIONS,
+            names::ACTOR_UNRESPONSIVE,
+        ] {
+            counter!(name, "actor" => id.kind).increment(0);
+        }
         tracing::debug!(child = %id, generation = child.generation, "child started");
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use metrics::{counter, gauge};
+use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use truckee_actors::clock::{ClockHandle, SystemClock};
 use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
@@ -27,6 +27,7 @@ use truckee_grid::placement::Candidate;
 
 use crate::config::{Config, ErasureEngine};
 use crate::dir::NodeDir;
+use crate::http::drive_port::NoDrive;
 use crate::http::server::{self, Running as HttpServer};
 use crate::http::{Alive, Gateway, Probes};
 use crate::identity::{self, Secret, SecretKind, random_secret};
@@ -133,7 +134,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let node = Node::start(parts).await?;
     actix_rt::spawn(Arc::clone(&view).keep_asking());
 
-    let probes = web::Data::new(probes(&view, node.health(), recorder));
+    let probes = web::Data::new(probes(dir, &view, node.health(), recorder));
     let gateway = start_http(dir, config, sockets.gateway, transfers, &view, &probes)?;
     let probes = server::start_probes(sockets.metrics, probes)?;
     Ok(Running {
@@ -224,7 +225,8 @@ fn own_facts(config: &Config, node_id: NodeId, addresses: &[Address]) -> OwnFact
 }
 
 /// What health, readiness and metrics are made of; also keeps the recorder's buffers small.
-fn probes(view: &Arc<MeshView>, health: &Health, recorder: PrometheusHandle) -> Probes {
+fn probes(dir: &NodeDir, view: &Arc<MeshView>, health: &Health, recorder: PrometheusHandle) -> Probes {
+    let dir = dir.path().to_owned();
     let upkeep = recorder.clone();
     actix_rt::spawn(async move {
         loop {
@@ -233,7 +235,7 @@ fn probes(view: &Arc<MeshView>, health: &Health, recorder: PrometheusHandle) -> 
         }
     });
     let render = Box::new(move || {
-        recorder::measure_process();
+        recorder::measure_process(&dir);
         recorder.render()
     });
     Probes {
@@ -344,6 +346,8 @@ fn gateway_state(
     let convergence: Secret<32> = identity::load_or_create(&path, SecretKind::Convergence)?;
     Ok(Gateway::new(
         Arc::new(transfers.clone()),
+        Arc::new(NoDrive),
+        Arc::new(transfers.clone()),
         Arc::clone(view) as _,
         encoding,
         config.limits.clone(),
@@ -356,15 +360,21 @@ fn announce_metrics(config: &Config, clock: &ClockHandle) {
     let roles: Vec<&str> = config.roles.iter().map(|role| role.word()).collect();
     gauge!(names::NODE_INFO, "version" => software(), "roles" => roles.join(",")).set(1.0);
     gauge!(names::NODE_START_SECONDS).set(clock.unix().as_secs() as f64);
-    // Counters that have not counted yet would be missing from the first scrapes.
-    for name in [
-        names::HTTP_RECEIVED_BYTES,
-        names::HTTP_SENT_BYTES,
-        names::LINK_SENT_BYTES,
-        names::LINK_RECEIVED_BYTES,
-    ] {
-        counter!(name).increment(0);
+    if let Some(gateway) = &config.gateway {
+        let coding = gateway.encoding.coding();
+        gauge!(names::GATEWAY_SHARES_NEEDED).set(coding.k() as f64);
+        gauge!(names::GATEWAY_SHARES_MADE).set(coding.n() as f64);
+        gauge!(names::GATEWAY_PEERS_HAPPY).set(gateway.encoding.happy() as f64);
     }
+    // What has not counted yet would be missing from the first scrapes.
+    names::start_at_zero(names::EVERYWHERE);
+    if config.gateway.is_some() {
+        names::start_at_zero(names::OF_GATEWAYS);
+    }
+    if config.storage.is_some() {
+        names::start_at_zero(names::OF_STORES);
+    }
+    actix_rt::spawn(recorder::watch_lag("mesh"));
 }
 
 /// Health as the root supervisor sees it.

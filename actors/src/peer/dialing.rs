@@ -43,6 +43,7 @@ pub(super) struct Dialing {
     backoff: Backoff,
     /// Whether a link is wanted all the time.
     wanted: bool,
+    was_up: bool,
 }
 
 impl Dialing {
@@ -52,6 +53,7 @@ impl Dialing {
             state: State::Resting,
             backoff: Backoff::new(seed),
             wanted: false,
+            was_up: false,
         }
     }
 
@@ -95,9 +97,10 @@ impl Dialing {
         delay
     }
 
-    /// A link is up, whoever dialled it.
-    pub(super) fn handle_up(&mut self) {
+    /// A link is up, whoever dialled it; says whether there had been one before.
+    pub(super) fn handle_up(&mut self) -> bool {
         self.state = State::Linked;
+        std::mem::replace(&mut self.was_up, true)
     }
 
     /// A request or heartbeat went there and back: the link works.
@@ -190,7 +193,7 @@ mod tests {
         let early = sum(&mut rule, 4);
         let late = sum(&mut rule, 20);
         assert!(late > early * 5);
-        rule.handle_up();
+        assert!(!rule.handle_up());
         rule.handle_round_trip();
         assert!(sum(&mut rule, 4) < late);
     }

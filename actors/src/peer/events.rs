@@ -196,7 +196,9 @@ impl Peer {
                 self.restless.push(loser);
             }
         }
-        self.dialing.handle_up();
+        if self.dialing.handle_up() {
+            counter!(names::LINK_RECONNECTS).increment(1);
+        }
         if self.attempt == Attempt::Greeting(id) {
             self.attempt = Attempt::None;
         }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use metrics::histogram;
+use metrics::{gauge, histogram};
 use truckee_engine::store::{DiskFault, DiskOp, DiskReply};
 use truckee_grid::ids::StorageIndex;
 
@@ -116,6 +116,7 @@ impl DiskPool {
     /// Has the operation carried out and `done` called with its outcome.
     pub fn submit(&self, op: DiskOp, done: Done) {
         let work = Work { op, done };
+        gauge!(names::STORE_DISK_QUEUE).increment(1.0);
         match self.mode.as_ref() {
             Mode::Inline(disk) => run(disk.as_ref(), work),
             Mode::Threads {
@@ -130,6 +131,7 @@ impl DiskPool {
                 };
                 if let Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) = queue.try_send(work)
                 {
+                    gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
                     (work.done)(Err(DiskFault::Overloaded).into());
                 }
             }
@@ -171,6 +173,7 @@ fn run(disk: &dyn Disk, work: Work) {
         );
         Err(DiskFault::Failed).into()
     });
+    gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
     histogram!(names::STORE_DISK_SECONDS, "operation" => name).record(started.elapsed().as_secs_f64());
     (work.done)(reply);
 }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
+use metrics::counter;
 use truckee_grid::engines::Engines;
 use truckee_grid::ids::SegmentIndex;
 use truckee_grid::keys::ReadKey;
@@ -13,10 +14,14 @@ use truckee_grid::pipeline::{
     SegmentDecoder, decode_segment, encode_segment,
 };
 
+use crate::metrics as names;
+
 /// Label of encoding jobs.
 pub(super) const ENCODE: &str = "encode";
 /// Label of decoding jobs.
 pub(super) const DECODE: &str = "decode";
+/// Label of hashing jobs of checks.
+pub(super) const VERIFY: &str = "verify";
 
 /// Tools that are taken for a job and put back after it. A job that panics keeps its own.
 #[derive(Debug)]
@@ -61,6 +66,7 @@ impl Encoder {
         plaintext: BytesMut,
         last: bool,
     ) -> Result<EncodedSegment, EncodeError> {
+        counter!(names::UPLOAD_SEGMENTS).increment(1);
         let make = || SegmentCoder::new(&self.encoding, &self.key, self.engines);
         self.shelf
             .with(make, |coder| encode_segment(coder, segment, plaintext, last))
@@ -90,6 +96,7 @@ impl Decoder {
         segment: SegmentIndex,
         blocks: Vec<FetchedBlock>,
     ) -> Result<DecodedSegment, DecodeError> {
+        counter!(names::DOWNLOAD_SEGMENTS).increment(1);
         let make = || SegmentDecoder::new(facts, &self.key, self.engines);
         self.shelf
             .with(make, |decoder| decode_segment(decoder, facts, segment, blocks))
