@@ -14,6 +14,7 @@ pub mod drive_port;
 mod error;
 mod form;
 mod observe;
+mod outflow;
 mod pages;
 mod path;
 pub mod port;

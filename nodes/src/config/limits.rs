@@ -22,6 +22,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Longest body of an upload that derives its key from its content: it is kept on disk meanwhile.
     pub convergent_bytes: u64,
+    /// How long the client of a download may take nothing before it is given up; at most twice as long.
+    pub download_idle: Duration,
     /// How long transfers under way may take to end when the node stops.
     pub drain: Duration,
     /// Threads that seal, code and hash; 0 in the file: as many as there are cores.
@@ -44,6 +46,8 @@ impl Default for Limits {
             // As much as a file of the default segment length can hold.
             body_bytes: 1 << 40,
             convergent_bytes: 4 << 30,
+            // As long as a client may send nothing: a mobile network comes back within it. Kilobytes a second are enough.
+            download_idle: Duration::from_secs(60),
             // A service manager gives a process 90 s before it kills it; a quarter of that is enough for what
             // moves at all.
             drain: Duration::from_secs(20),
@@ -66,6 +70,11 @@ pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> L
     let download_bytes = reader.bytes_between(section, "download_bytes", gate, default.download_bytes);
     let body_bytes: ByteCount = reader.or(section, "body_bytes", ByteCount(default.body_bytes));
     let convergent: ByteCount = reader.or(section, "convergent_bytes", ByteCount(default.convergent_bytes));
+    let idle: Bounded<1, 3600> = reader.or(
+        section,
+        "download_idle_seconds",
+        Bounded(default.download_idle.as_secs()),
+    );
     let drain: Bounded<0, 3600> = reader.or(section, "drain_seconds", Bounded(default.drain.as_secs()));
     let cpu_threads: Bounded<0, 256> = reader.or(section, "cpu_threads", Bounded(0));
     let connections: Bounded<8, 65_536> =
@@ -78,6 +87,7 @@ pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> L
         download_bytes,
         body_bytes: body_bytes.0,
         convergent_bytes: convergent.0,
+        download_idle: Duration::from_secs(idle.0),
         drain: Duration::from_secs(drain.0),
         cpu_threads: if cpu_threads.0 == 0 {
             default.cpu_threads

@@ -66,6 +66,7 @@ fn the_longest_file() {
         download_bytes = "32 MiB"
         body_bytes = 1000
         convergent_bytes = "1 MiB"
+        download_idle_seconds = 30
         drain_seconds = 3
         cpu_threads = 2
         connections = 100
@@ -90,6 +91,7 @@ fn the_longest_file() {
         download_bytes: 32 << 20,
         body_bytes: 1000,
         convergent_bytes: 1 << 20,
+        download_idle: Duration::from_secs(30),
         drain: Duration::from_secs(3),
         cpu_threads: 2,
         connections: 100,

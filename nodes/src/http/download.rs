@@ -15,20 +15,16 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use serde_json::json;
-use truckee_actors::gate::CountPermit;
 use truckee_grid::caps::{Cap, ChkCap};
 
 use super::Gateway;
 use super::args::Args;
 use super::error::HttpError;
 use super::observe::request_id;
+use super::outflow::DownloadBody;
 use super::path::{self, cap_path, parse_cap};
-use super::port::{DownloadError, DownloadSpec, DownloadStream};
+use super::port::{DownloadError, DownloadSpec};
 use super::range::{Wanted, if_range_holds, none_match_hit, wanted};
-
-/// Longest piece that is handed to the HTTP encoder, which copies it: a piece that stays in the processor's cache
-/// until the kernel copies it again.
-const PIECE_BYTES: usize = 128 << 10;
 
 /// `GET /uri?uri=CAP`: the place of the cap.
 pub(super) async fn redirect(request: HttpRequest) -> HttpResponse {
@@ -222,13 +218,14 @@ async fn fetch(
             DownloadError::RangeBeyondEnd { .. } => HttpError::RangeBeyondEnd { file_bytes },
             other => HttpError::Download(other),
         })?;
-    Ok(DownloadBody {
+    let idle = gateway.limits.download_idle;
+    Ok(DownloadBody::new(
         stream,
-        left: bytes,
-        piece: Bytes::new(),
-        request_id: request_id(request),
-        _permit: permit,
-    })
+        bytes,
+        permit,
+        idle,
+        request_id(request),
+    ))
 }
 
 /// Names the content without telling how to read it: the storage index and the hash that the cap pins. A file that
@@ -298,46 +295,6 @@ impl MessageBody for Announced {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Poll::Ready(None)
-    }
-}
-
-/// A file on its way to the client. Dropping it cancels the download.
-struct DownloadBody {
-    stream: DownloadStream,
-    /// Bytes still promised.
-    left: u64,
-    /// Of the segment that is being sent.
-    piece: Bytes,
-    request_id: String,
-    _permit: CountPermit,
-}
-
-impl MessageBody for DownloadBody {
-    type Error = DownloadError;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.left)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, DownloadError>>> {
-        while self.piece.is_empty() {
-            match std::task::ready!(self.stream.rx.poll_recv(cx)) {
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(error)) => {
-                    tracing::warn!(request = %self.request_id, left = self.left, "download cut short: {error}");
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None if self.left == 0 => return Poll::Ready(None),
-                None => return Poll::Ready(Some(Err(DownloadError::Internal))),
-            }
-        }
-        let bytes = self.piece.len().min(PIECE_BYTES);
-        let piece = self.piece.split_to(bytes);
-        self.left = self.left.saturating_sub(bytes as u64);
-        Poll::Ready(Some(Ok(piece)))
     }
 }
 

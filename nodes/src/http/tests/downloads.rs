@@ -267,3 +267,35 @@ async fn more_downloads_than_there_is_room_for() {
         tokio::task::yield_now().await;
     }
 }
+
+#[actix_web::test]
+async fn a_client_that_stops_reading_makes_room_for_others() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let rig = Rig::with(Limits {
+        downloads: 1,
+        download_idle: std::time::Duration::from_millis(50),
+        ..Limits::default()
+    });
+    let cap = rig.put(&noise(40 << 20, 8)).await;
+    let mut stopped = tokio::net::TcpStream::connect(rig.address).await.unwrap();
+    let request = format!("GET /uri/{cap} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stopped.write_all(request.as_bytes()).await.unwrap();
+    stopped.read_exact(&mut [0; 16]).await.unwrap();
+    let others = async {
+        while rig
+            .ask("GET", &format!("/uri/{cap}"), &[("Range", "bytes=0-1")], b"")
+            .await
+            .status
+            != 206
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), others)
+        .await
+        .expect("the place of the one that stopped is free");
+    let mut rest = Vec::new();
+    // Ends or is reset; never the whole file.
+    let _cut = stopped.read_to_end(&mut rest).await;
+    assert!(rest.len() < 40 << 20);
+}
