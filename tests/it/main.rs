@@ -2,12 +2,14 @@
 //!
 //! One binary, because each further one is linked with everything.
 
+mod browser;
 mod clients;
 mod commands;
 mod damage;
 mod freeze;
 mod full;
 mod lifecycle;
+mod observe;
 mod round_trip;
 mod strangers;
 mod survival;

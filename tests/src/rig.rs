@@ -5,6 +5,7 @@
 //! and fails with a sentence when its bound is over. Bounds are generous, because a test machine may be busy; they say that
 //! something hangs, not that it is slow.
 
+pub mod browser;
 mod cluster;
 mod http;
 mod node;
