@@ -123,6 +123,12 @@ table! {
     STORE_ABORTED, Counter, Count, "truckee_store_aborted_shares_total", ["cause"], "Unfinished shares removed: asked, link_lost, idle, failed, restart";
     STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", [], "Shares found damaged and put aside";
     STORE_SCRUBBED_BYTES, Counter, Bytes, "truckee_store_scrubbed_bytes_total", [], "Bytes read back and checked by the scrubber";
+    VDRIVE_REQUESTS, Counter, Count, "truckee_vdrive_requests_total", ["request", "outcome"], "Requests to the vdrive by outcome; behind: another change was first";
+    VDRIVE_REQUEST_SECONDS, Histogram, Seconds, "truckee_vdrive_request_seconds", ["request"], "Time from a request's arrival in the vdrive to its answer";
+    VDRIVE_CHANGES, Counter, Count, "truckee_vdrive_changes_total", [], "Changes of directories that were put into transactions";
+    VDRIVE_TRANSACTIONS, Counter, Count, "truckee_vdrive_transactions_total", [], "Transactions that were made durable; several changes may share one";
+    VDRIVE_RETRIES, Counter, Count, "truckee_vdrive_retries_total", [], "Transactions that were run again because others were in the way or the connection broke";
+    VDRIVE_DATABASE_UP, Gauge, Count, "truckee_vdrive_database_up", [], "1 while the last use of the database went well";
 
     GATEWAY_SHARES_NEEDED, Gauge, Count, "truckee_gateway_shares_needed", [], "Shares that are enough to read a file that this gateway stores (k)";
     GATEWAY_SHARES_MADE, Gauge, Count, "truckee_gateway_shares_made", [], "Shares that this gateway makes of a file (n)";
@@ -217,6 +223,9 @@ pub const EVERYWHERE: &[&str] = &[
 pub const OF_GATEWAYS: &[&str] = &["truckee_upload_", "truckee_download_", "truckee_check_"];
 /// Subsystems of a storage node.
 pub const OF_STORES: &[&str] = &["truckee_store_"];
+
+/// Subsystems of a vdrive.
+pub const OF_VDRIVES: &[&str] = &["truckee_vdrive_"];
 
 /// Shows the counters and histograms of these subsystems as zero until they move. Call once for each that the node has.
 pub fn start_at_zero(prefixes: &[&str]) {

@@ -1,4 +1,4 @@
-//! Uploads and downloads of this node: the handle that a gateway calls, and one actor for each transfer under way.
+//! Uploads, downloads and checks of this node: the handle that a gateway calls, and one actor for each under way.
 //!
 //! [`Transfers`] is a handle for any thread. The actors live on the thread that called [`Transfers::start`], as
 //! temporary children of a supervisor of their own: one that panics is not started again, its caller gets
@@ -40,19 +40,24 @@ use crate::call::MeshHandle;
 use crate::clock::ClockHandle;
 use crate::cpu::CpuHandle;
 use crate::directory::DirectoryWatch;
-use crate::gate::{ByteGate, BytePermit, GateError, tell};
+use crate::gate::{ByteGate, BytePermit, CountGate, GateError, tell};
 use crate::supervise::{self, ChildId, ChildSpec, Health, Slot, StartChild, StopOrder, Supervisor};
 
 mod account;
+mod check;
 mod download;
 mod error;
+mod history;
 mod jobs;
 #[cfg(test)]
 mod tests;
 mod upload;
 
+pub use self::check::CheckError;
 pub use self::download::DownloadStream;
 pub use self::error::{DownloadError, UploadError};
+pub use self::history::{Entry, History, KEPT_MAX, Operation, OperationKind, Totals};
+pub use truckee_engine::check::{CheckReport, CorruptShare, Corruption};
 pub use truckee_engine::download::TooFewShares;
 pub use truckee_engine::transfer::{PeerReport as TransferPeerReport, PeerWhy};
 pub use truckee_engine::upload::{BodyFault as BodyError, NotHappy, UploadTimings};
@@ -171,6 +176,8 @@ struct Shared {
     supervisor: Addr<Supervisor>,
     upload_gate: ByteGate,
     download_gate: ByteGate,
+    check_gate: CountGate,
+    history: History,
     active: watch::Sender<usize>,
     stopping: AtomicBool,
     next_name: AtomicU64,
@@ -186,6 +193,8 @@ impl Transfers {
             supervisor,
             upload_gate: ByteGate::new("uploads", config.upload_bytes),
             download_gate: ByteGate::new("downloads", config.download_bytes),
+            check_gate: CountGate::new("checks", check::CHECKS_MAX),
+            history: History::new(Arc::clone(&config.clock)),
             active: watch::Sender::new(0),
             stopping: AtomicBool::new(false),
             next_name: AtomicU64::new(1),
@@ -210,6 +219,11 @@ impl Transfers {
     ) -> Result<BytePermit, GateError> {
         let wanted = segment_cost(coding, plain_bytes).min(self.gate().capacity_bytes());
         self.gate().acquire(wanted).await
+    }
+
+    /// What was and is under way.
+    pub fn history(&self) -> &History {
+        &self.0.history
     }
 
     /// Transfers under way.
@@ -239,6 +253,10 @@ impl Transfers {
         let (_wanted, unwanted) = oneshot::channel();
         let (outcome, result) = oneshot::channel();
         let candidates = self.candidates(&key.storage_index());
+        let subject = account::Subject {
+            storage_index: Some(key.storage_index()),
+            size: spec.size_hint,
+        };
         let start = UploadStart {
             spec,
             key,
@@ -248,7 +266,7 @@ impl Transfers {
             outcome,
             unwanted,
         };
-        self.start_child(Kind::Upload, start, UploadActor::new)
+        self.start_child(Kind::Upload, subject, start, UploadActor::new)
             .map_err(|_| UploadError::Stopping)?;
         result.await.unwrap_or(Err(UploadError::Internal))
     }
@@ -265,6 +283,11 @@ impl Transfers {
         let (chunks, stream) = DownloadStream::channel();
         let (begun, result) = oneshot::channel();
         let candidates = self.candidates(&spec.cap.storage_index());
+        let bytes = spec.range.clone().unwrap_or(0..spec.cap.size);
+        let subject = account::Subject {
+            storage_index: Some(spec.cap.storage_index()),
+            size: Some(bytes.end.min(spec.cap.size).saturating_sub(bytes.start)),
+        };
         let start = DownloadStart {
             spec,
             candidates,
@@ -272,7 +295,7 @@ impl Transfers {
             begun,
             gate: self.0.download_gate.clone(),
         };
-        self.start_child(Kind::Download, start, DownloadActor::new)
+        self.start_child(Kind::Download, subject, start, DownloadActor::new)
             .map_err(|_| DownloadError::Stopping)?;
         result.await.unwrap_or(Err(DownloadError::Internal))?;
         Ok(stream)
@@ -287,6 +310,7 @@ impl Transfers {
         let left = if ended.is_ok() { 0 } else { self.active() };
         self.0.upload_gate.close();
         self.0.download_gate.close();
+        self.0.check_gate.close();
         supervise::stop_all(&self.0.supervisor).await;
         left
     }
@@ -311,6 +335,7 @@ impl Transfers {
     fn start_child<A, S>(
         &self,
         kind: Kind,
+        subject: account::Subject,
         start: S,
         make: fn(S, &TransfersConfig, account::Active, supervise::ExitGuard) -> A,
     ) -> Result<(), crate::gate::Gone>
@@ -322,7 +347,7 @@ impl Transfers {
         S: Send + 'static,
     {
         let name = self.0.next_name.fetch_add(1, Ordering::Relaxed).to_string();
-        let active = account::Active::begin(kind, self.0.active.clone());
+        let active = account::Active::begin(kind, subject, self.0.active.clone(), &self.0.history);
         let config = self.0.config.clone();
         let mut once = Some((start, active));
         let factory = move |guard| {

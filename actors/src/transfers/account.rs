@@ -2,10 +2,13 @@
 
 use metrics::{Gauge, counter, gauge, histogram};
 use tokio::sync::watch;
+use truckee_engine::check::CheckReport;
 use truckee_engine::download::DownloadDone;
 use truckee_engine::upload::UploadTimings;
+use truckee_grid::ids::StorageIndex;
 
-use super::{DownloadError, UploadError, UploadOutcome};
+use super::history::{Entry, History, OperationKind};
+use super::{CheckError, DownloadError, UploadError, UploadOutcome};
 use crate::metrics as names;
 
 /// The names under which one kind of transfer is counted.
@@ -13,6 +16,14 @@ use crate::metrics as names;
 pub(super) enum Kind {
     Upload,
     Download,
+    Check,
+}
+
+/// What a transfer is about, for its record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Subject {
+    pub(super) storage_index: Option<StorageIndex>,
+    pub(super) size: Option<u64>,
 }
 
 impl Kind {
@@ -20,6 +31,15 @@ impl Kind {
         match self {
             Kind::Upload => "upload",
             Kind::Download => "download",
+            Kind::Check => "check",
+        }
+    }
+
+    fn operation(self) -> OperationKind {
+        match self {
+            Kind::Upload => OperationKind::Upload,
+            Kind::Download => OperationKind::Download,
+            Kind::Check => OperationKind::Check,
         }
     }
 
@@ -27,6 +47,7 @@ impl Kind {
         let name = match self {
             Kind::Upload => names::UPLOAD_FINISHED,
             Kind::Download => names::DOWNLOAD_FINISHED,
+            Kind::Check => names::CHECK_FINISHED,
         };
         counter!(name, "outcome" => outcome).increment(1);
     }
@@ -37,14 +58,21 @@ pub(super) struct Active {
     kind: Kind,
     count: watch::Sender<usize>,
     gauge: Gauge,
+    record: Entry,
     ended: bool,
 }
 
 impl Active {
-    pub(super) fn begin(kind: Kind, count: watch::Sender<usize>) -> Self {
+    pub(super) fn begin(
+        kind: Kind,
+        subject: Subject,
+        count: watch::Sender<usize>,
+        history: &History,
+    ) -> Self {
         let (started, active) = match kind {
             Kind::Upload => (names::UPLOAD_STARTED, names::UPLOAD_ACTIVE),
             Kind::Download => (names::DOWNLOAD_STARTED, names::DOWNLOAD_ACTIVE),
+            Kind::Check => (names::CHECK_STARTED, names::CHECK_ACTIVE),
         };
         counter!(started).increment(1);
         let gauge = gauge!(active);
@@ -54,14 +82,21 @@ impl Active {
             kind,
             count,
             gauge,
+            record: history.begin(kind.operation(), subject.storage_index, subject.size),
             ended: false,
         }
+    }
+
+    /// How much is done, of how much if that is known (else 0).
+    pub(super) fn progress(&self, done: u64, of: u64) {
+        self.record.progress(done, of);
     }
 
     /// Notes the end; only the first one counts.
     fn end(&mut self, outcome: &'static str) {
         if !std::mem::replace(&mut self.ended, true) {
             self.kind.count_end(outcome);
+            self.record.end(outcome);
         }
     }
 }
@@ -83,7 +118,7 @@ pub(super) fn upload_ended(
     result: &Result<UploadOutcome, UploadError>,
 ) {
     counter!(names::UPLOAD_PLAINTEXT_BYTES).increment(taken_bytes);
-    active.end(result.as_ref().map_or_else(UploadError::cause, |_| "completed"));
+    active.progress(taken_bytes, 0);
     if let Ok(done) = result {
         let UploadTimings {
             choose,
@@ -93,16 +128,23 @@ pub(super) fn upload_ended(
             total,
         } = done.timings;
         histogram!(names::UPLOAD_SECONDS).record(total.as_secs_f64());
-        for (stage, time) in [
+        let stages = [
             ("locate", choose),
             ("encode", encode),
             ("send", push),
             ("close", close),
-        ] {
+        ];
+        for (stage, time) in stages {
             histogram!(names::UPLOAD_STAGE_SECONDS, "stage" => stage).record(time.as_secs_f64());
         }
+        active.record.size(done.cap.size);
+        active.record.stages(stages.to_vec());
+        active.record.count("shares-placed", done.placed as u64);
+        active.record.count("shares-found", done.existing as u64);
+        active.record.count("happiness", done.happiness as u64);
         counter!(names::UPLOAD_SHARES_MISSING).increment((n - done.placed.min(n)) as u64);
     }
+    active.end(result.as_ref().map_or_else(UploadError::cause, |_| "completed"));
     let troubles = match result {
         Ok(done) => &done.troubles,
         Err(UploadError::NotHappy(not_happy)) => &not_happy.peers,
@@ -115,6 +157,18 @@ pub(super) fn upload_ended(
 
 /// Notes the end of a download.
 pub(super) fn download_ended(active: &mut Active, done: &DownloadDone, failed: Option<&DownloadError>) {
+    active.progress(done.delivered_bytes, 0);
+    active.record.stages(vec![
+        ("locate", done.locate),
+        ("fetch", done.fetch),
+        ("decode", done.decode),
+        ("deliver", done.deliver),
+    ]);
+    active.record.count("bytes-delivered", done.delivered_bytes);
+    active.record.count("bytes-received", done.received_bytes);
+    active.record.count("segments", done.segments);
+    active.record.count("hedges", done.hedges);
+    active.record.count("corrupt-blocks", done.corrupt);
     active.end(failed.map_or("completed", DownloadError::cause));
     counter!(names::DOWNLOAD_PLAINTEXT_BYTES).increment(done.delivered_bytes);
     counter!(names::DOWNLOAD_RECEIVED_BYTES).increment(done.received_bytes);
@@ -124,7 +178,32 @@ pub(super) fn download_ended(active: &mut Active, done: &DownloadDone, failed: O
         histogram!(names::DOWNLOAD_SECONDS).record(done.total.as_secs_f64());
         histogram!(names::DOWNLOAD_FIRST_BYTE_SECONDS).record(done.first_byte.as_secs_f64());
         histogram!(names::DOWNLOAD_STAGE_SECONDS, "stage" => "locate").record(done.locate.as_secs_f64());
-        let fetch = done.total.saturating_sub(done.locate);
-        histogram!(names::DOWNLOAD_STAGE_SECONDS, "stage" => "fetch").record(fetch.as_secs_f64());
+        for (stage, time) in [
+            ("fetch", done.fetch),
+            ("decode", done.decode),
+            ("deliver", done.deliver),
+        ] {
+            histogram!(names::DOWNLOAD_STAGE_SECONDS, "stage" => stage).record(time.as_secs_f64());
+        }
     }
+}
+
+/// Notes the end of a check.
+pub(super) fn check_ended(active: &mut Active, result: &Result<CheckReport, CheckError>) {
+    if let Ok(report) = result {
+        histogram!(names::CHECK_SECONDS).record(report.total.as_secs_f64());
+        counter!(names::CHECK_RECEIVED_BYTES).increment(report.received_bytes);
+        counter!(names::CHECK_CORRUPT).increment(report.corrupt.len() as u64);
+        let verify = report.total.saturating_sub(report.locate);
+        active
+            .record
+            .stages(vec![("locate", report.locate), ("verify", verify)]);
+        active.record.count("shares-good", report.good() as u64);
+        active.record.count("shares-corrupt", report.corrupt.len() as u64);
+        active.record.count("blocks-verified", report.blocks);
+        active
+            .record
+            .count("nodes-responding", report.responding.len() as u64);
+    }
+    active.end(result.as_ref().map_or_else(CheckError::cause, |_| "completed"));
 }

@@ -216,6 +216,7 @@ impl DownloadActor {
             Effect::Decode { segment, blocks } => self.decode(segment, blocks, context),
             Effect::Deliver { plaintext, .. } => {
                 self.begin(Ok(()));
+                self.active.progress(self.machine.progress().delivered_bytes, 0);
                 self.waiting.push_back(Ok(plaintext));
             }
             Effect::ReportCorrupt { peer, share, what } => {

@@ -700,3 +700,110 @@ async fn draining_an_idle_node_takes_no_time() {
     assert_eq!(bench.transfers.drain(Duration::from_secs(60)).await, 0);
     assert!(began.elapsed() < Duration::from_secs(1));
 }
+
+#[actix::test]
+async fn a_check_counts_and_a_verification_reads() {
+    let bench = Bench::new();
+    let done = bench
+        .upload(&plaintext(50_000))
+        .await
+        .expect("the upload completes");
+    let file = done.cap.verifier();
+    for verify in [false, true] {
+        let report = bench.transfers.check(file, verify).await.expect("a report");
+        assert!(report.is_healthy() && report.verified == verify);
+        assert_eq!(report.responding.len(), 10, "an introducer is not asked");
+        assert_eq!(report.blocks, if verify { 490 } else { 0 });
+    }
+    bench.each_peer(|index, peer| match index {
+        2 => peer.mood = Mood::Down,
+        3 => peer.mood = Mood::Frozen,
+        _ => {}
+    });
+    let report = bench.transfers.check(file, true).await.expect("a report");
+    let silent: Vec<_> = report.silent.iter().map(|silent| silent.why.name()).collect();
+    assert_eq!((report.good(), silent), (8, vec!["unreachable", "link_lost"]));
+    bench.is_at_rest().await;
+}
+
+#[actix::test]
+async fn a_check_that_nobody_waits_for_ends_and_one_that_panics_is_told() {
+    let bench = Bench::new();
+    let done = bench
+        .upload(&plaintext(5_000))
+        .await
+        .expect("the upload completes");
+    let file = done.cap.verifier();
+    bench.each_peer(|_, peer| peer.mood = Mood::Frozen);
+    {
+        let check = bench.transfers.check(file, true);
+        let dropped = tokio::time::timeout(Duration::from_millis(100), check).await;
+        assert!(dropped.is_err(), "frozen peers are waited for");
+    }
+    bench.is_at_rest().await;
+    assert_eq!(bench.transfers.history().recent()[0].outcome, Some("cancelled"));
+    bench.each_peer(|_, peer| peer.mood = Mood::Deadly);
+    assert_eq!(bench.transfers.check(file, true).await, Err(CheckError::Internal));
+    bench.each_peer(|_, peer| peer.mood = Mood::Well);
+    bench.is_at_rest().await;
+    bench.transfers.drain(Duration::from_secs(1)).await;
+    assert_eq!(
+        bench.transfers.check(file, false).await,
+        Err(CheckError::Stopping)
+    );
+}
+
+#[actix::test]
+async fn checks_are_bounded_and_more_wait() {
+    let bench = Bench::new();
+    let done = bench
+        .upload(&plaintext(5_000))
+        .await
+        .expect("the upload completes");
+    let file = done.cap.verifier();
+    bench.each_peer(|_, peer| peer.mood = Mood::Frozen);
+    let checks: Vec<_> = (0..40).map(|_| bench.transfers.check(file, false)).collect();
+    let all = futures_util::future::join_all(checks);
+    let mut all = std::pin::pin!(all);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), &mut all)
+            .await
+            .is_err()
+    );
+    assert_eq!(bench.transfers.active(), check::CHECKS_MAX);
+    let reports = all.await;
+    assert!(reports.iter().all(Result::is_ok));
+    bench.is_at_rest().await;
+}
+
+#[actix::test]
+async fn transfers_leave_records_with_their_stages() {
+    let bench = Bench::new();
+    let done = bench
+        .upload(&plaintext(5_000))
+        .await
+        .expect("the upload completes");
+    bench.download(&done.cap, None).await.expect("comes down");
+    bench
+        .transfers
+        .check(done.cap.verifier(), true)
+        .await
+        .expect("a report");
+    bench.is_at_rest().await;
+    let history = bench.transfers.history();
+    for (kind, stages) in [
+        (OperationKind::Upload, vec!["locate", "encode", "send", "close"]),
+        (
+            OperationKind::Download,
+            vec!["locate", "fetch", "decode", "deliver"],
+        ),
+        (OperationKind::Check, vec!["locate", "verify"]),
+    ] {
+        let operation = history.find(kind, 1).expect("kept");
+        let names: Vec<_> = operation.stages.iter().map(|(name, _)| *name).collect();
+        assert_eq!((names, operation.outcome), (stages, Some("completed")));
+        assert_eq!(operation.storage_index, Some(done.cap.storage_index()));
+        assert_eq!((operation.size, operation.progress()), (Some(5_000), 1.0));
+    }
+    assert!(history.active().is_empty());
+}

@@ -352,6 +352,7 @@ impl Handler<Encoded> for UploadActor {
             }
         };
         self.machine.handle_encoded(self.clock.now(), segment, coded);
+        self.active.progress(self.machine.taken_bytes(), 0);
         self.carry_out(context);
     }
 }

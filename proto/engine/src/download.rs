@@ -174,6 +174,12 @@ pub struct DownloadDone {
     pub corrupt: u64,
     /// From the start until enough shares were known.
     pub locate: Duration,
+    /// Time in which some segment was waiting for its blocks, all such segments added up.
+    pub fetch: Duration,
+    /// Time from blocks to plaintext, all segments added up.
+    pub decode: Duration,
+    /// Time that the reader took for what it got: from delivered to consumed.
+    pub deliver: Duration,
     /// From the start until the first bytes were delivered.
     pub first_byte: Duration,
     /// All of it.
@@ -201,6 +207,8 @@ pub struct Download {
     next_fetch: u64,
     next_deliver: u64,
     unconsumed: usize,
+    /// When each segment that is not consumed yet was delivered.
+    delivered_at: VecDeque<Mono>,
     window_segments: usize,
     pace: Pace,
     begin_at: Option<Mono>,
@@ -267,6 +275,7 @@ impl Download {
             next_fetch: 0,
             next_deliver: 0,
             unconsumed: 0,
+            delivered_at: VecDeque::new(),
             window_segments: 0,
             pace: Pace::new(),
             begin_at: None,
@@ -347,6 +356,9 @@ impl Download {
     /// The reader has taken one delivered segment.
     pub fn handle_consumed(&mut self, now: Mono) {
         self.unconsumed = self.unconsumed.saturating_sub(1);
+        if let Some(at) = self.delivered_at.pop_front() {
+            self.done.deliver += now.saturating_sub(at);
+        }
         if !self.has_ended() {
             self.go_on(now);
         }

@@ -124,6 +124,7 @@ impl Download {
         else {
             return;
         };
+        self.done.decode += now.saturating_sub(std::mem::replace(&mut fetch.since, now));
         let (stage, bad) = match decoded {
             Some(Ok(DecodedSegment { plaintext, bad })) => (Stage::Ready(plaintext), bad),
             Some(Err(DecodeError::TooFew { bad, .. })) if !bad.is_empty() => (Stage::Fetching, bad),

@@ -29,6 +29,7 @@ impl Download {
             self.done.delivered_bytes += part.len() as u64;
             self.next_deliver += 1;
             self.unconsumed += 1;
+            self.delivered_at.push_back(now);
             self.effects.push_back(Effect::Deliver {
                 segment,
                 plaintext: part,

@@ -13,6 +13,8 @@ use crate::transfer::Token;
 #[derive(Debug, Default)]
 pub(super) struct Fetch {
     pub(super) stage: Stage,
+    /// When it came into its stage.
+    pub(super) since: Mono,
     /// Blocks on their way.
     pub(super) reads: Vec<Read>,
     /// Blocks that came, by share, with the peer that gave each.
@@ -49,6 +51,14 @@ pub(super) struct Read {
 }
 
 impl Fetch {
+    /// One whose blocks are wanted from now on.
+    pub(super) fn begun(now: Mono) -> Self {
+        Self {
+            since: now,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_fetching(&self) -> bool {
         matches!(self.stage, Stage::Fetching)
     }

@@ -9,6 +9,7 @@ use truckee_grid::ids::{SegmentIndex, ShareNumber};
 use truckee_grid::pipeline::{FactsError, FetchedBlock, FileFacts};
 use truckee_wire::message::{self, FindShares, FoundShares, Request};
 
+use super::fetch::Fetch;
 use super::peer::Reach;
 
 use super::{
@@ -84,7 +85,7 @@ impl Download {
             self.holders.entry(*share).or_default().insert(peer);
         }
         if let (Some(block), Some(share)) = (found.inlined, found.shares.first()) {
-            self.keep_inlined(peer, *share, block);
+            self.keep_inlined(now, peer, *share, block);
         }
     }
 
@@ -112,7 +113,7 @@ impl Download {
     }
 
     /// A block came with the answer. Of a file of one segment, its proof is the facts alone.
-    fn keep_inlined(&mut self, peer: usize, share: ShareNumber, block: Bytes) {
+    fn keep_inlined(&mut self, now: Mono, peer: usize, share: ShareNumber, block: Bytes) {
         let Some(known) = &self.file else { return };
         let only = SegmentIndex(0);
         let fits = known.geometry.segments() == 1 && block.len() == known.geometry.block_bytes(only);
@@ -122,7 +123,7 @@ impl Download {
         self.done.received_bytes += block.len() as u64;
         let sealed_path = Bytes::copy_from_slice(&known.facts.ueb().sealed_root().0);
         self.next_fetch = 1;
-        let fetch = self.fetches.entry(0).or_default();
+        let fetch = self.fetches.entry(0).or_insert_with(|| Fetch::begun(now));
         if fetch.is_fetching() {
             let fetched = FetchedBlock {
                 share,

@@ -21,7 +21,7 @@ impl Download {
         self.begin_reading(now);
         if self.phase == Phase::Reading {
             self.deliver(now);
-            self.open_fetches();
+            self.open_fetches(now);
             let waiting: Vec<u64> = self.fetches.keys().copied().collect();
             for segment in waiting {
                 self.fill(now, segment);
@@ -31,12 +31,12 @@ impl Download {
     }
 
     /// Opens segments as far as the window allows.
-    fn open_fetches(&mut self) {
+    fn open_fetches(&mut self, now: Mono) {
         let Some(known) = &self.file else { return };
         let ahead = self.window_segments.saturating_sub(self.unconsumed) as u64;
         let end = known.segments.end.min(self.next_deliver + ahead);
         while self.next_fetch < end {
-            self.fetches.insert(self.next_fetch, Fetch::default());
+            self.fetches.insert(self.next_fetch, Fetch::begun(now));
             self.next_fetch += 1;
         }
     }
@@ -129,6 +129,7 @@ impl Download {
             return;
         };
         fetch.stage = Stage::Decoding;
+        self.done.fetch += now.saturating_sub(std::mem::replace(&mut fetch.since, now));
         let blocks = fetch.got.values().map(|(_, block)| block.clone()).collect();
         for read in std::mem::take(&mut fetch.reads) {
             // It has taken at least this long.

@@ -578,3 +578,26 @@ fn a_decoder_that_fails_fails_the_download() {
         "{last:?}"
     );
 }
+
+#[test]
+fn the_stages_of_a_download_are_timed() {
+    let (mut world, done) = stored(10, LEN);
+    let mut reader = Reader::of(&done);
+    reader.pause = Duration::from_millis(20);
+    let timed = run_download(&mut world, &reader).done;
+    assert!(timed.locate > Duration::ZERO && timed.fetch > Duration::ZERO);
+    assert_eq!(
+        timed.decode,
+        crate::transfer::model::HOP * 41,
+        "each segment is decoded for one hop"
+    );
+    assert!(
+        timed.deliver >= reader.pause * 40,
+        "the reader took {:?}",
+        timed.deliver
+    );
+    assert!(
+        timed.fetch < timed.deliver,
+        "waiting for blocks is not waiting for the reader"
+    );
+}
