@@ -4,6 +4,7 @@
 //! that is known and malformed is refused with its name.
 
 use actix_web::web::Query;
+use truckee_engine::drive::Replace;
 use truckee_grid::params::Encoding;
 
 use super::error::HttpError;
@@ -11,6 +12,17 @@ use crate::config::encoding;
 
 /// More than any client sends.
 const ARGUMENTS_MAX: usize = 64;
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Immutable.
+    Chk,
+    /// Mutable, with caps of the kind SSK.
+    Sdmf,
+    /// Mutable, with caps of the kind MDMF. There is no other difference here.
+    Mdmf,
+}
 
 /// The arguments of one request, decoded.
 #[derive(Debug, Default)]
@@ -40,16 +52,78 @@ impl Args {
         self.0.push((name.to_owned(), value));
     }
 
+    /// Adds what came in a form; what the URL says counts more.
+    pub(super) fn extend(&mut self, form: Args) {
+        self.0.extend(form.0);
+    }
+
+    /// An argument's value unless it is empty.
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// The operation, `t`; empty if there is none.
+    pub(super) fn operation(&self) -> &str {
+        self.get("t").map_or("", str::trim)
+    }
+
     /// A switch; absent is off.
     pub(super) fn flag(&self, name: &'static str) -> Result<bool, HttpError> {
+        Ok(self.switch(name)?.unwrap_or(false))
+    }
+
+    /// A switch that may be absent.
+    pub(super) fn switch(&self, name: &'static str) -> Result<Option<bool>, HttpError> {
         match self.get(name).map(str::to_ascii_lowercase).as_deref() {
-            None | Some("false" | "f" | "0" | "off") => Ok(false),
-            Some("true" | "t" | "1" | "on") => Ok(true),
+            None => Ok(None),
+            Some("false" | "f" | "0" | "off") => Ok(Some(false)),
+            Some("true" | "t" | "1" | "on") => Ok(Some(true)),
             Some(_) => Err(HttpError::BadArgument {
                 name,
                 expected: "true or false",
             }),
         }
+    }
+
+    /// What to do when a name is taken; none if the request does not say. `overwrite` is an older name of it.
+    pub(super) fn replace(&self) -> Result<Option<Replace>, HttpError> {
+        let name = if self.get("replace").is_some() {
+            "replace"
+        } else {
+            "overwrite"
+        };
+        if self
+            .get(name)
+            .is_some_and(|value| value.eq_ignore_ascii_case("only-files"))
+        {
+            return Ok(Some(Replace::OnlyFiles));
+        }
+        let expected = "true, false or only-files";
+        let switch = self
+            .switch(name)
+            .map_err(|_| HttpError::BadArgument { name, expected })?;
+        Ok(switch.map(|always| if always { Replace::Always } else { Replace::Never }))
+    }
+
+    /// The kind of a new file or directory; none if the request does not say. `mutable=true` is an older way to say
+    /// SDMF.
+    pub(super) fn format(&self) -> Result<Option<Format>, HttpError> {
+        match self.filled("format").map(str::to_ascii_uppercase).as_deref() {
+            None if self.flag("mutable")? => Ok(Some(Format::Sdmf)),
+            None => Ok(None),
+            Some("CHK") => Ok(Some(Format::Chk)),
+            Some("SDMF") => Ok(Some(Format::Sdmf)),
+            Some("MDMF") => Ok(Some(Format::Mdmf)),
+            Some(_) => Err(HttpError::BadArgument {
+                name: "format",
+                expected: "CHK, SDMF or MDMF",
+            }),
+        }
+    }
+
+    /// Where in a mutable file the body begins.
+    pub(super) fn offset(&self) -> Result<Option<u64>, HttpError> {
+        self.number("offset")
     }
 
     fn number(&self, name: &'static str) -> Result<Option<u64>, HttpError> {
@@ -126,5 +200,40 @@ mod tests {
         assert!(args.flag("c").is_err());
         assert_eq!((args.flag("d").unwrap(), args.flag("e").unwrap()), (true, false));
         assert!(Args::parse(&"a=1&".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn what_to_do_with_a_taken_name() {
+        for (query, expected) in [
+            ("", None),
+            ("replace=true", Some(Replace::Always)),
+            ("replace=0", Some(Replace::Never)),
+            ("replace=Only-Files", Some(Replace::OnlyFiles)),
+            ("overwrite=false", Some(Replace::Never)),
+            ("overwrite=false&replace=t", Some(Replace::Always)),
+        ] {
+            assert_eq!(
+                Args::parse(query).unwrap().replace().unwrap(),
+                expected,
+                "{query}"
+            );
+        }
+        assert!(Args::parse("replace=perhaps").unwrap().replace().is_err());
+        assert!(Args::parse("replace=").unwrap().replace().is_err());
+    }
+
+    #[test]
+    fn formats() {
+        for (query, expected) in [
+            ("", None),
+            ("mutable=false", None),
+            ("mutable=true", Some(Format::Sdmf)),
+            ("mutable=true&format=mdmf", Some(Format::Mdmf)),
+            ("format=chk", Some(Format::Chk)),
+        ] {
+            assert_eq!(Args::parse(query).unwrap().format().unwrap(), expected, "{query}");
+        }
+        assert!(Args::parse("format=XYZ").unwrap().format().is_err());
+        assert!(Args::parse("mutable=perhaps").unwrap().format().is_err());
     }
 }

@@ -11,7 +11,7 @@ use actix_web::error::PayloadError;
 use actix_web::web;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use metrics::counter;
 use truckee_actors::metrics as names;
 
@@ -53,6 +53,12 @@ impl Body {
             got: 0,
             ended: false,
         }
+    }
+
+    /// A body that is there already.
+    pub(super) fn of_bytes(bytes: Bytes) -> Body {
+        let expected = bytes.len() as u64;
+        Body::of_pieces(Box::pin(stream::iter([Ok(bytes)])), Some(expected))
     }
 
     /// Whole length, if it is known beforehand.
@@ -113,8 +119,6 @@ impl Body {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use futures_util::stream;
-
     use super::*;
 
     pub(in crate::http) fn body_of(pieces: Vec<Result<Bytes, BodyError>>, expected: Option<u64>) -> Body {

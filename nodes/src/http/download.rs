@@ -14,7 +14,6 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
-use serde_json::json;
 use truckee_grid::caps::{Cap, ChkCap};
 
 use super::Gateway;
@@ -51,51 +50,6 @@ fn try_redirect(request: &HttpRequest) -> Result<HttpResponse, HttpError> {
         .finish())
 }
 
-/// `GET`, `HEAD /uri/CAP`.
-pub(super) async fn by_cap(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    match try_by_cap(&request, &gateway).await {
-        Ok(response) => response,
-        Err(error) => error.respond(&request),
-    }
-}
-
-async fn try_by_cap(request: &HttpRequest, gateway: &Gateway) -> Result<HttpResponse, HttpError> {
-    let args = Args::parse(request.query_string())?;
-    let found = cap_path(request.path())?;
-    if found.cap.is_directory() {
-        return Err(HttpError::Unsupported {
-            what: "reading directories",
-        });
-    }
-    if !found.rest.is_empty() {
-        return Err(HttpError::NothingBelowFile);
-    }
-    match args.get("t") {
-        None | Some("") => {}
-        Some("json") => return Ok(HttpResponse::Ok().json(describe(&found.cap))),
-        Some("uri") => return Ok(text(found.cap.to_uri())),
-        Some("readonly-uri") => {
-            let cap = found.cap.to_read().ok_or(HttpError::CannotRead {
-                kind: found.cap.kind(),
-            })?;
-            return Ok(text(cap.to_uri()));
-        }
-        Some("info") => {
-            return Err(HttpError::Unsupported {
-                what: "the page with details of a file",
-            });
-        }
-        Some(_) => {
-            return Err(HttpError::BadArgument {
-                name: "t",
-                expected: "json, uri or readonly-uri",
-            });
-        }
-    }
-    let name = args.get("filename").map(str::to_owned);
-    serve(request, gateway, found.cap, name, args.flag("save")?).await
-}
-
 /// `GET`, `HEAD /file/CAP/NAME`.
 pub(super) async fn by_name(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     match try_by_name(&request, &gateway).await {
@@ -111,38 +65,12 @@ async fn try_by_name(request: &HttpRequest, gateway: &Gateway) -> Result<HttpRes
         .get("filename")
         .map(str::to_owned)
         .or_else(|| found.rest.pop());
-    serve(request, gateway, found.cap, name, args.flag("save")?).await
+    let content = gateway.content(&found.cap).await?;
+    serve(request, gateway, content, name, args.flag("save")?).await
 }
 
-fn text(body: String) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .body(body)
-}
-
-/// What a cap says of its file, in the shape that clients of Tahoe-LAFS know.
-fn describe(cap: &Cap) -> serde_json::Value {
-    let size = match cap {
-        Cap::Lit(lit) => Some(lit.bytes().len() as u64),
-        Cap::Chk(chk) => Some(chk.size),
-        Cap::ChkVerifier(verifier) => Some(verifier.size),
-        _ => None,
-    };
-    let kind = if matches!(cap, Cap::Lit(_) | Cap::Chk(_)) {
-        "filenode"
-    } else {
-        "unknown"
-    };
-    json!([kind, {
-        "mutable": cap.is_mutable(),
-        "format": if matches!(cap, Cap::Chk(_)) { Some("CHK") } else { None },
-        "ro_uri": cap.to_read().map(|cap| cap.to_uri()),
-        "verify_uri": cap.to_verifier().map(|cap| cap.to_uri()),
-        "size": size,
-    }])
-}
-
-async fn serve(
+/// The bytes of a file; `cap` is the one of its content, `LIT` or `CHK`.
+pub(super) async fn serve(
     request: &HttpRequest,
     gateway: &Gateway,
     cap: Cap,
@@ -153,11 +81,6 @@ async fn serve(
     let file_bytes = match &cap {
         Cap::Lit(lit) => lit.bytes().len() as u64,
         Cap::Chk(chk) => chk.size,
-        Cap::Ssk(_) | Cap::Mdmf(_) => {
-            return Err(HttpError::Unsupported {
-                what: "reading mutable files",
-            });
-        }
         other => return Err(HttpError::CannotRead { kind: other.kind() }),
     };
     let header = |name| {

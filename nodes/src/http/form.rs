@@ -1,22 +1,19 @@
-//! `POST /uri`: a file in a form, as browsers and `curl -F` send it.
+//! Forms of the kind `multipart/form-data`, as browsers and `curl -F` send them, mostly with a file.
 //!
 //! The file is stored while it comes in; nothing of the body is kept. Fields before the file count like arguments of
-//! the URL, fields after it only for the answer (`when_done`).
+//! the URL when it is stored (`k`, `n`, `convergent`); fields after it still count for everything else.
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::error::PayloadError;
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use futures_util::StreamExt;
 
 use super::Gateway;
 use super::args::Args;
 use super::body::Body;
-use super::error::{FormError, HttpError, wants_json};
-
-use super::pages;
-use super::path;
+use super::error::{FormError, HttpError};
 use super::port::{BodyError, UploadError};
+use super::tree::answer::check_redirect;
 use super::upload::{Stored, store};
 
 /// Fields of a form besides the file: Tahoe-LAFS has five.
@@ -24,50 +21,13 @@ const FIELDS_MAX: usize = 16;
 /// Longest value of such a field, bytes: a path with a cap in it.
 const FIELD_BYTES_MAX: usize = 4096;
 
-/// `POST /uri?t=upload`.
-pub(super) async fn post(
-    request: HttpRequest,
-    payload: web::Payload,
-    gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    match try_post(&request, payload, &gateway).await {
-        Ok(response) => response,
-        Err(error) => error.respond(&request),
-    }
-}
-
-async fn try_post(
-    request: &HttpRequest,
-    payload: web::Payload,
-    gateway: &Gateway,
-) -> Result<HttpResponse, HttpError> {
-    let mut args = Args::parse(request.query_string())?;
-    check_operation(&args)?;
-    check_redirect(&args)?;
-    let (stored, name) = read_form(request, payload, gateway, &mut args).await?;
-    check_redirect(&args)?;
-    if let Some(when_done) = args.get("when_done").filter(|target| !target.is_empty()) {
-        let target = when_done.replace("%(uri)s", &path::encode(&stored.cap.to_uri()));
-        return Ok(HttpResponse::SeeOther()
-            .insert_header((header::LOCATION, target))
-            .finish());
-    }
-    if wants_json(request)
-        || args
-            .get("output")
-            .is_some_and(|output| output.eq_ignore_ascii_case("json"))
-    {
-        return Ok(HttpResponse::Ok().json(stored.to_json()));
-    }
-    Ok(pages::page(pages::stored(&stored, &name)))
-}
-
-async fn read_form(
+/// Reads a form to its end. Fields become arguments; a file is stored.
+pub(super) async fn read(
     request: &HttpRequest,
     payload: web::Payload,
     gateway: &Gateway,
     args: &mut Args,
-) -> Result<(Stored, String), HttpError> {
+) -> Result<Option<(Stored, String)>, HttpError> {
     let mut form = Multipart::new(request.headers(), payload);
     let mut stored: Option<(Stored, String)> = None;
     let mut fields = 0;
@@ -85,7 +45,10 @@ async fn read_form(
         if stored.is_some() {
             return Err(HttpError::BadForm(FormError::SecondFile));
         }
-        check_operation(args)?;
+        if !matches!(args.operation(), "" | "upload") {
+            return Err(HttpError::BadForm(FormError::UnwantedFile));
+        }
+        args.format()?;
         check_redirect(args)?;
         let file_name = field
             .content_disposition()
@@ -95,7 +58,7 @@ async fn read_form(
         let file = store(gateway, args, Body::of_pieces(Box::pin(pieces), None)).await?;
         stored = Some((file, file_name.unwrap_or_default()));
     }
-    stored.ok_or(HttpError::BadForm(FormError::NoFile))
+    Ok(stored)
 }
 
 async fn read_text(mut field: Field) -> Result<String, HttpError> {
@@ -107,33 +70,6 @@ async fn read_text(mut field: Field) -> Result<String, HttpError> {
         }
     }
     String::from_utf8(bytes).map_err(|_| HttpError::BadForm(FormError::Malformed))
-}
-
-fn check_operation(args: &Args) -> Result<(), HttpError> {
-    match args.get("t") {
-        None | Some("" | "upload") => Ok(()),
-        Some("mkdir" | "mkdir-with-children" | "mkdir-immutable") => Err(HttpError::Unsupported {
-            what: "making directories",
-        }),
-        Some(_) => Err(HttpError::BadArgument {
-            name: "t",
-            expected: "upload",
-        }),
-    }
-}
-
-/// A redirect away from this gateway would hand the cap to whoever wrote the form.
-fn check_redirect(args: &Args) -> Result<(), HttpError> {
-    let Some(target) = args.get("when_done").filter(|target| !target.is_empty()) else {
-        return Ok(());
-    };
-    let local = target.starts_with('/') && !target[1..].starts_with(['/', '\\']);
-    let plain = target.bytes().all(|byte| byte.is_ascii_graphic());
-    if local && plain {
-        Ok(())
-    } else {
-        Err(HttpError::BadForm(FormError::ForeignRedirect))
-    }
 }
 
 fn form_error(error: &MultipartError) -> HttpError {
@@ -154,32 +90,5 @@ fn body_error(error: &MultipartError) -> BodyError {
         MultipartError::Incomplete
         | MultipartError::Payload(PayloadError::Incomplete(_) | PayloadError::Io(_)) => BodyError::Vanished,
         _ => BodyError::Malformed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_stay_here() {
-        let check = |target: &str| {
-            let mut args = Args::default();
-            args.add("when_done", target.to_owned());
-            check_redirect(&args).is_ok()
-        };
-        for good in ["", "/", "/uri/%(uri)s?save=true", "/a//b"] {
-            assert!(check(good), "{good}");
-        }
-        for bad in [
-            "//evil.example",
-            "/\\evil.example",
-            "http://evil.example/",
-            "x",
-            "/a\r\nSet-Cookie: b",
-            "/ä",
-        ] {
-            assert!(!check(bad), "{bad}");
-        }
     }
 }

@@ -1,10 +1,10 @@
-//! Files on their way in: `PUT /uri`, and the part of `POST /uri` that they share.
+//! Files on their way in, whichever request brings them.
 //!
 //! A cap is answered only after the upload has reported that enough peers hold their shares durably; every other way
 //! an upload can end is an error. A client that goes away drops the handler's future, which cancels the upload.
 
+use actix_web::HttpRequest;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use truckee_grid::caps::{Cap, LitCap};
 use truckee_grid::keys::ConvergentHasher;
@@ -12,7 +12,7 @@ use truckee_grid::keys::ConvergentHasher;
 use super::Gateway;
 use super::args::Args;
 use super::body::Body;
-use super::error::{HttpError, wants_json};
+use super::error::HttpError;
 
 use super::port::{KeyChoice, UploadOutcome, UploadSpec};
 use super::segments::{Begun, begin};
@@ -27,53 +27,6 @@ pub(super) struct Stored {
     pub(super) bytes: u64,
     /// How it went; none for a file that lives in its cap.
     pub(super) outcome: Option<UploadOutcome>,
-}
-
-/// `PUT /uri`: the body is the file; the answer is its cap.
-pub(super) async fn put(
-    request: HttpRequest,
-    payload: web::Payload,
-    gateway: web::Data<Gateway>,
-) -> HttpResponse {
-    match try_put(&request, payload, &gateway).await {
-        Ok(response) => response,
-        Err(error) => error.respond(&request),
-    }
-}
-
-async fn try_put(
-    request: &HttpRequest,
-    payload: web::Payload,
-    gateway: &Gateway,
-) -> Result<HttpResponse, HttpError> {
-    let args = Args::parse(request.query_string())?;
-    match args.get("t") {
-        None | Some("" | "upload") => {}
-        Some("mkdir") => {
-            return Err(HttpError::Unsupported {
-                what: "making directories",
-            });
-        }
-        Some(_) => {
-            return Err(HttpError::BadArgument {
-                name: "t",
-                expected: "absent for a file",
-            });
-        }
-    }
-    if request.headers().contains_key(header::CONTENT_RANGE) {
-        return Err(HttpError::Unsupported {
-            what: "writing a part of a file (Content-Range)",
-        });
-    }
-    let body = Body::of_request(payload, content_length(request)?);
-    let stored = store(gateway, &args, body).await?;
-    if wants_json(request) {
-        return Ok(HttpResponse::Ok().json(stored.to_json()));
-    }
-    Ok(HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .body(stored.cap.to_uri()))
 }
 
 /// The length that the client promised; none if the body comes in chunks.
@@ -91,7 +44,6 @@ pub(super) fn content_length(request: &HttpRequest) -> Result<Option<u64>, HttpE
 
 /// Stores one file.
 pub(super) async fn store(gateway: &Gateway, args: &Args, body: Body) -> Result<Stored, HttpError> {
-    refuse_mutable(args)?;
     let encoding = args.encoding(&gateway.encoding)?;
     let convergent = args.flag("convergent")?;
     let _permit = gateway.admit_upload()?;
@@ -127,22 +79,6 @@ pub(super) async fn store(gateway: &Gateway, args: &Args, body: Body) -> Result<
                 outcome: Some(outcome),
             })
         }
-    }
-}
-
-/// Mutable files have formats of their own; silently storing an immutable one instead would lose later writes.
-fn refuse_mutable(args: &Args) -> Result<(), HttpError> {
-    let what = "storing mutable files";
-    if args.flag("mutable")? {
-        return Err(HttpError::Unsupported { what });
-    }
-    match args.get("format").map(str::to_ascii_uppercase).as_deref() {
-        None | Some("CHK") => Ok(()),
-        Some("SDMF" | "MDMF") => Err(HttpError::Unsupported { what }),
-        Some(_) => Err(HttpError::BadArgument {
-            name: "format",
-            expected: "CHK",
-        }),
     }
 }
 

@@ -341,8 +341,18 @@ async fn forms_that_are_wrong() {
     let long = "x".repeat(5000);
     for (body, header, status, part) in [
         (form(&[("a", "b")], None, &[]), FORM, 400, "no field named file"),
-        (form(&[("t", "mkdir")], Some(b"x"), &[]), FORM, 501, "directories"),
-        (form(&[("t", "dance")], Some(b"x"), &[]), FORM, 400, "t must be"),
+        (
+            form(&[("t", "mkdir")], Some(b"x"), &[]),
+            FORM,
+            400,
+            "only t=upload",
+        ),
+        (
+            form(&[("t", "dance")], Some(b"x"), &[]),
+            FORM,
+            400,
+            "only t=upload",
+        ),
         (form(&many, Some(b"x"), &[]), FORM, 400, "more fields"),
         (form(&[("a", &long)], Some(b"x"), &[]), FORM, 400, "longer ones"),
         (
