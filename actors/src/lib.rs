@@ -21,3 +21,4 @@ mod testing;
 mod timer;
 pub mod tls;
 pub mod transfers;
+pub mod vdrive;

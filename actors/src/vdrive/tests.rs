@@ -1,0 +1,1 @@
+//! The vdrive over both databases.
