@@ -9,7 +9,7 @@ function fields(values) {
 }
 
 // Asks until `attempt` takes the answer or the reader gives up.
-function question({ title, text = "", label = "", value = null, folders = null, ok, danger = false }, attempt) {
+export function question({ title, text = "", label = "", value = null, folders = null, ok, danger = false }, attempt) {
   part("title").textContent = title;
   part("text").textContent = text;
   part("error").textContent = "";

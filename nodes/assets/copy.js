@@ -2,7 +2,7 @@
 import { toast } from "./common.js";
 
 export function showCopyButtons(root) {
-  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+  for (const button of root.querySelectorAll("[data-copy], [data-link]")) button.hidden = false;
 }
 
 async function copy(text) {
@@ -22,10 +22,11 @@ async function copy(text) {
 }
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const button = event.target.closest("[data-copy], [data-link]");
   if (!button) return;
   button.closest("details.menu")?.removeAttribute("open");
-  if (await copy(button.dataset.copy)) toast("Copied. Whoever has it can use it.", { seconds: 4 });
+  const { copy: text, link } = button.dataset;
+  if (await copy(text ?? location.origin + "/uri/" + link)) toast("Copied. Whoever has it can use it.", { seconds: 4 });
   else toast("The browser did not allow to copy", { bad: true });
 });
 

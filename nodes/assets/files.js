@@ -1,7 +1,7 @@
 // The folder's page: ties the actions, uploads and preview to what the server has made.
-import { localTimes, toast, upper } from "./common.js";
+import { Refusal, localTimes, toast, upper } from "./common.js";
 import { showCopyButtons } from "./copy.js";
-import { makeFolder, move, remove, rename } from "./actions.js";
+import { makeFolder, move, question, remove, rename } from "./actions.js";
 import { add, busy, onUploaded } from "./upload.js";
 import { preview } from "./preview.js";
 import { forget, knows, remember } from "./memory.js";
@@ -125,12 +125,19 @@ function takeMemory() {
     const known = knows(cap);
     button.hidden = false;
     button.setAttribute("aria-pressed", String(known));
-    button.textContent = known ? "Remembered here" : "Remember here";
+    button.textContent = known ? "Remembered" : "Remember";
   };
   button.addEventListener("click", () => {
-    const kept = knows(cap) ? forget(cap) : remember(name, cap);
-    if (!kept) toast("This browser keeps nothing for this page", { bad: true });
-    show();
+    if (knows(cap)) {
+      forget(cap);
+      show();
+      return;
+    }
+    const text = "This browser will keep its cap and show it under Files. Do not do this on a computer that you share.";
+    question({ title: "Remember this folder", text, label: "Name for it", value: name, ok: "Remember" }, async (chosen) => {
+      if (!remember(chosen || name, cap)) throw new Refusal(0, "this browser keeps nothing for this page");
+      show();
+    });
   });
   show();
 }

@@ -55,15 +55,17 @@ pub(super) fn address(root: &Cap, path: &[String]) -> String {
 /// `GET` of a directory without `t`.
 pub(in crate::http) fn page(shown: &DirectoryPage<'_>, args: &Args) -> HttpResponse {
     let list = Listing::of(shown.view, args);
-    let read = shown.cap.to_read().map(|cap| cap.to_uri()).unwrap_or_default();
+    let read = shown.cap.to_read().map(|cap| cap.to_uri());
     let writable = shown.view.writable;
     let content = html! {
-        (crumbs(shown.root, shown.path))
+        (crumbs(shown.root, shown.path, None))
         div.title.split {
             h1 { (shown.name()) " " @if !writable { (badge(Tone::Quiet, "read-only")) } }
             div.tools {
-                button.small type="button" id="remember" aria-pressed="false" hidden { "Remember here" }
-                button.small type="button" data-copy=(read) hidden { "Copy read-only link" }
+                button.small type="button" id="remember" aria-pressed="false" hidden { "Remember" }
+                @if let Some(read) = &read {
+                    button.small type="button" data-link=(path::encode(read)) hidden { "Share read-only" }
+                }
                 a.button.small href="?t=info" { "Details" }
             }
         }
@@ -82,16 +84,17 @@ pub(in crate::http) fn page(shown: &DirectoryPage<'_>, args: &Args) -> HttpRespo
     page.respond()
 }
 
-/// The way down from the cap in the address.
-pub(super) fn crumbs(root: &Cap, names: &[String]) -> Markup {
+/// The way down from the cap in the address, and what is shown of it if it is not the thing itself.
+pub(super) fn crumbs(root: &Cap, names: &[String], leaf: Option<&str>) -> Markup {
     html! {
         nav.crumbs aria-label="Path" { ol {
             li { a href="/files" { "Files" } }
             @for depth in 0..=names.len() {
                 @let name = if depth == 0 { "Folder" } else { names[depth - 1].as_str() };
-                @if depth == names.len() { li aria-current="page" { (name) } }
+                @if depth == names.len() && leaf.is_none() { li aria-current="page" { (name) } }
                 @else { li { a href=(address(root, &names[..depth])) { (name) } } }
             }
+            @if let Some(leaf) = leaf { li aria-current="page" { (leaf) } }
         } }
     }
 }

@@ -30,7 +30,7 @@ pub(in crate::http) fn page(shown: &InfoPage<'_>) -> HttpResponse {
     }
     let index = shown.cap.storage_index().map(|index| index.to_base32());
     let content = html! {
-        (crumbs(shown.root, shown.path))
+        (crumbs(shown.root, shown.path, Some("Details")))
         div.title.split {
             h1 { (name) }
             div.tools {
@@ -75,6 +75,16 @@ fn caps(cap: &Cap) -> Markup {
     }
 }
 
+/// A handle that nobody else guesses: whoever knows one sees the result.
+fn handle() -> String {
+    let mut bytes = [0; 8];
+    // Without randomness the handle is the time, which only makes it easier to guess.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = super::parts::now_unix_s().to_be_bytes();
+    }
+    format!("page-{:016x}", u64::from_be_bytes(bytes))
+}
+
 fn checks(cap: &Cap, here: &str) -> Markup {
     html! {
         section.panel {
@@ -87,7 +97,7 @@ fn checks(cap: &Cap, here: &str) -> Markup {
             @if cap.is_directory() {
                 p { "Or everything in and below this folder:" }
                 form.row action={ (here) "?t=start-deep-check" } method="post" {
-                    input type="hidden" name="ophandle" value=(format!("page-{:x}", super::parts::now_unix_s()));
+                    input type="hidden" name="ophandle" value=(handle());
                     label { input type="checkbox" name="verify" value="true"; " read and verify every byte" }
                     button type="submit" { "Check all" }
                 }

@@ -9,7 +9,7 @@ use crate::http::pages::{Page, Place};
 /// `GET` of a directory with `t=rename-form`.
 pub(in crate::http) fn rename_form(shown: &DirectoryPage<'_>, name: &str) -> HttpResponse {
     let content = html! {
-        (crumbs(shown.root, shown.path))
+        (crumbs(shown.root, shown.path, Some("Change")))
         div.title { h1 { "Change " (name) } }
         section.panel {
             h2 { "Rename" }

@@ -262,7 +262,7 @@ fn menu(shown: &DirectoryPage<'_>, row: &Row<'_>, name: &str, href: &str) -> Mar
                     a href=(edit) data-act="rename" { "Rename…" }
                     a href=(edit) data-act="move" { "Move…" }
                 }
-                @if let Some(read) = &read { button type="button" data-copy=(read) hidden { "Copy read-only link" } }
+                @if let Some(read) = &read { button type="button" data-link=(path::encode(read)) hidden { "Copy read-only link" } }
                 @if row.kind() != "Unknown" { a href={ (href) "?t=info" } { "Details" } }
                 @if shown.view.writable { a.danger href=(edit) data-act="delete" { "Delete" } }
             }
