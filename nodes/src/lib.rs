@@ -18,6 +18,7 @@ pub mod run_file;
 mod services;
 mod shutdown;
 mod startup;
+pub mod targets;
 pub mod view;
 
 pub use truckee_engine::invite::Invite;

@@ -27,6 +27,7 @@ use crate::ports::PortError;
 use crate::run_file::RunFile;
 use crate::shutdown::{self, StopSignals};
 use crate::startup;
+use crate::targets;
 
 /// What a run says differently from the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,6 +134,7 @@ fn run(path: &Path, options: &RunOptions) -> Result<(), RunError> {
 async fn run_until_stopped(dir: &NodeDir, config: &Config) -> Result<(), RunError> {
     let mut signals = StopSignals::listen()?;
     let running = startup::start(dir, config).await?;
+    targets::write(dir, running.run_file(), &config.zone)?;
     running.run_file().write(dir)?;
     tracing::info!(
         node_id = %running.run_file().node_id,
@@ -155,6 +157,7 @@ async fn run_until_stopped(dir: &NodeDir, config: &Config) -> Result<(), RunErro
     shutdown::watch_over(config.limits.drain);
     running.stop(config.limits.drain).await;
     RunFile::remove(dir)?;
+    targets::remove(dir)?;
     tracing::info!("stopped");
     failure.map_or(Ok(()), |failure| Err(RunError::Failed(failure)))
 }

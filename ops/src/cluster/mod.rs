@@ -8,5 +8,6 @@ pub mod file;
 mod layout;
 mod process;
 mod signals;
+mod targets;
 pub(crate) mod up;
 mod watch;

@@ -11,6 +11,7 @@ use crate::cluster::file::{ClusterFile, NodeEntry};
 use crate::cluster::layout::{GATEWAY, INTRODUCER, Layout};
 use crate::cluster::process::{Process, log_path};
 use crate::cluster::signals::{Event, Signals};
+use crate::cluster::targets;
 use crate::cluster::watch;
 use crate::error::CliError;
 use crate::http::Gateway;
@@ -80,7 +81,15 @@ impl Cluster {
         self.spawn(GATEWAY)?;
         self.until_ready(signals)?;
         self.until_connected(signals)?;
-        self.file().write(self.layout.dir())
+        self.publish()
+    }
+
+    /// Tells others, Prometheus among them, what runs.
+    pub(crate) fn publish(&self) -> Result<(), CliError> {
+        let file = self.file();
+        let nodes = file.nodes.iter().map(|node| node.dir.as_path());
+        targets::write(self.layout.dir(), nodes)?;
+        file.write(self.layout.dir())
     }
 
     fn spawn(&mut self, name: &str) -> Result<(), CliError> {

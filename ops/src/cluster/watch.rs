@@ -98,7 +98,7 @@ pub(crate) fn watch(cluster: &mut Cluster, signals: &Signals, restart: bool) -> 
             });
         }
         if cluster.take_run_files()? {
-            cluster.file().write(cluster.layout.dir())?;
+            cluster.publish()?;
         }
         if now >= logs_due {
             logs_due = now + LOOK_EVERY;

@@ -1,0 +1,59 @@
+//! The gateways' HTTP side.
+
+use super::panel::{BYTES_PER_SECOND, COUNT, PER_SECOND, RATIO, SECONDS, lines, stack, stat};
+use super::{Dashboard, Panel, Row};
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard {
+        uid: "truckee-http",
+        title: "Truckee: vdrive and HTTP",
+        description: "What do clients ask for, how fast are they answered, and what do they get?",
+        choices: &[],
+        rows: vec![Row::new("HTTP", http()), Row::new("Checks of files", checks())],
+    }
+}
+
+fn http() -> Vec<Panel> {
+    vec![
+        stat("How many requests are under way?", "Requests that are not answered to the last byte.", COUNT)
+            .ask("sum(truckee_http_active_requests{@})", "requests"),
+        stat("Which part of the requests fails on our side?", "Answers of class 5xx of the last hour, without probes.", RATIO)
+            .ask("(sum(increase(truckee_http_requests_total{@,status=\"5xx\"}[1h])) or vector(0)) / sum(increase(truckee_http_requests_total{@}[1h]))", "5xx")
+            .warn(&[(0.001, "orange"), (0.01, "red")]),
+        stack("What is asked for?", "Requests by route and method.", PER_SECOND)
+            .ask("sum by (route, method) (rate(truckee_http_requests_total{@}[$__rate_interval]))", "{{method}} {{route}}"),
+        stack("How are requests answered?", "Answers by class of status; gone: the client went away first.", PER_SECOND)
+            .ask("sum by (status) (rate(truckee_http_requests_total{@}[$__rate_interval]))", "{{status}}"),
+        lines("How long do requests take?", "Mean time by route, from the head of the request to the last byte of the answer.", SECONDS)
+            .ask("sum by (route) (rate(truckee_http_request_seconds_sum{@}[$__rate_interval])) / sum by (route) (rate(truckee_http_request_seconds_count{@}[$__rate_interval]))", "{{route}}"),
+        lines("How slow are the slowest requests?", "The time in which 99 % of the requests of a route were answered.", SECONDS)
+            .ask("histogram_quantile(0.99, sum by (le, route) (rate(truckee_http_request_seconds_bucket{@}[$__rate_interval])))", "{{route}}"),
+        lines("How many bytes do clients send and get?", "Bodies of requests and answers.", BYTES_PER_SECOND)
+            .ask("sum by (node) (rate(truckee_http_received_bytes_total{@}[$__rate_interval]))", "{{node}} received")
+            .ask("sum by (node) (rate(truckee_http_sent_bytes_total{@}[$__rate_interval]))", "{{node}} sent"),
+    ]
+}
+
+fn checks() -> Vec<Panel> {
+    vec![
+        lines(
+            "How many checks of files end, and how?",
+            "Checks that clients asked for, by outcome.",
+            PER_SECOND,
+        )
+        .ask(
+            "sum by (outcome) (rate(truckee_check_finished_total{@}[$__rate_interval]))",
+            "{{outcome}}",
+        ),
+        lines(
+            "Did checks find damage?",
+            "Damaged shares that checks found.",
+            COUNT,
+        )
+        .ask(
+            "sum(increase(truckee_check_corrupt_shares_total{@}[1d]))",
+            "shares",
+        )
+        .warn(&[(1.0, "red")]),
+    ]
+}
