@@ -188,9 +188,7 @@ pub enum CliError {
         hint: String,
     },
     /// Part of the work failed; each failure was reported.
-    #[error(
-        "{failed} of {all} failed; each line above says why, and doing it again takes up what is missing"
-    )]
+    #[error("{failed} of {all} failed; each line above says why")]
     Partly {
         /// Files and directories that failed.
         failed: u64,

@@ -244,6 +244,8 @@ impl Gateway {
     ) -> Result<Response<Body>, CliError> {
         let uri = format!("{}{path_and_query}", self.url);
         let mut request = Request::builder().method(method).uri(uri);
+        // Errors as a sentence and not as a page; Tahoe-LAFS makes pages for whoever takes anything.
+        request = request.header("accept", "text/plain");
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization.as_str());
         }

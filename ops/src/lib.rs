@@ -20,6 +20,8 @@ mod doctor;
 mod drive;
 pub mod error;
 pub mod exit;
+#[cfg(test)]
+mod fake;
 mod files;
 pub mod http;
 mod interrupt;
@@ -29,6 +31,8 @@ mod node;
 mod output;
 mod parallel;
 mod status;
+#[cfg(test)]
+mod testing;
 
 use cli::Command;
 use cli::codec::CodecCommand;
@@ -38,13 +42,8 @@ use exit::Exit;
 /// Parses the command line, runs it and gives the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let command = match cli::Cli::parse().command {
-        // A running node speaks for itself, and its exit codes are its own.
-        Command::Run(args) => return node::run(&args),
-        command => command,
-    };
-    match dispatch(command) {
-        Ok(()) => Exit::Done.into(),
+    match dispatch(cli::Cli::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("truckee: {error}");
             error.exit().into()
@@ -52,13 +51,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), CliError> {
-    // A cluster stops its nodes in order before it ends; every other command just cleans up.
-    if !matches!(command, Command::Up(_)) {
+fn dispatch(command: Command) -> Result<ExitCode, CliError> {
+    // Nodes and clusters stop in order before they end; every other command just cleans up.
+    if !matches!(command, Command::Up(_) | Command::Run(_)) {
         interrupt::watch()?;
     }
-    match command {
-        Command::Run(_) => Ok(()),
+    carry_out(command)
+}
+
+fn carry_out(command: Command) -> Result<ExitCode, CliError> {
+    let done = match command {
+        // A running node speaks for itself, and its exit codes are its own.
+        Command::Run(args) => return Ok(node::run(&args)),
         Command::Up(args) => cluster::up::run(&args),
         Command::Init(args) => node::init(&args),
         Command::Put(args) => drive::put::run(&args),
@@ -81,5 +85,6 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
         Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),
-    }
+    };
+    done.map(|()| Exit::Done.into())
 }
