@@ -1,9 +1,29 @@
 //! The gateway's side of the virtual drive: verified copies of directories, and changes to them.
+//!
+//! [`Drive`] is the machine. What costs CPU time leaves it as [`Work`], which runs anywhere.
 
+mod asking;
+mod changing;
+mod copy;
+mod directory;
+mod draft;
 mod edit;
 mod error;
+mod machine;
+mod metadata;
+mod reading;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod vdrives;
+mod versions;
 mod view;
+mod work;
 
+pub use copy::CopyError;
 pub use edit::{Edit, EditRefused, EditWhy, Edited, Replace};
 pub use error::DriveError;
-pub use view::DirectoryView;
+pub use machine::{Drive, Effect, JobId, Limits, Note, Outcome, TRIES_MAX, Ticket};
+pub use shared::SharedMap;
+pub use view::{Children, DirectoryView};
+pub use work::{CHANGE_BYTES_MAX, Work, Worked};

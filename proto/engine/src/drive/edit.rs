@@ -1,6 +1,6 @@
 //! What can be done to the rows of a directory, each with the condition under which it holds.
 
-use truckee_grid::drive::{Child, ChildName, NameError, Target};
+use truckee_grid::drive::{Child, ChildName, NameError, RowError, Target};
 
 /// What to do when the name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,9 @@ pub enum EditWhy {
     /// The edit does not fit the thing: a child for a mutable file, a content for a directory.
     #[error("a mutable file has no children, and a directory no content")]
     WrongKind,
+    /// The target cannot stand in a row.
+    #[error(transparent)]
+    Target(RowError),
     /// The name is none.
     #[error(transparent)]
     Name(#[from] NameError),

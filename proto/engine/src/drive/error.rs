@@ -62,6 +62,14 @@ pub enum DriveError {
         /// The bound.
         bytes_max: usize,
     },
+    /// The directory's rows are more than a gateway keeps in memory.
+    #[error(
+        "the directory is larger than {bytes_max} bytes, more than a gateway reads; move children into subdirectories"
+    )]
+    DirectoryTooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
     /// As much is under way as there is room for, here or at the vdrive.
     #[error("too many changes are under way; try again in {} s", .retry_after.as_secs().max(1))]
     Busy {

@@ -3,13 +3,17 @@
 //! A head says nothing about who may read. Not promised: that it is the newest one; a server that rolls back shows an
 //! old head whose signature is good.
 
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::Sha512;
+use zeroize::Zeroizing;
 
 use super::{DirectoryId, row::ROWS_MAX};
-use crate::{ids::Hash, keys::fingerprint};
+use crate::{hashing::tagged, ids::Hash, keys::fingerprint};
 
 /// Stands before what is signed, with its length, so that a signature means this and nothing else.
 const TAG_HEAD: &str = "truckee/1 directory head";
+const TAG_SIGNING_PREFIX: &str = "truckee/1 directory head signing prefix";
 /// Bytes that are signed: length and text of the tag, directory, version, number of rows, digest.
 const SIGNED_BYTES: usize = 1 + TAG_HEAD.len() + 16 + 32 + 8 + 4 + 32;
 
@@ -69,6 +73,26 @@ impl Head {
             head: self,
             public_key: key.verifying_key().to_bytes(),
             signature: key.sign(&self.signed_bytes()).to_bytes(),
+        }
+    }
+
+    /// As [`Head::sign`], with a signature that nobody else makes, even of the same head: two writers that delete the
+    /// same row of the same version make the same head, and only their signatures tell which of them was taken.
+    ///
+    /// The one-time secret of the signature is hashed from key, `random` and head (in place of key and head), so that it
+    /// stays a secret even if `random` is known or repeated. It verifies like any other.
+    #[must_use]
+    pub fn sign_fresh(self, key: &SigningKey, random: &[u8; 32]) -> SignedHead {
+        let mut expanded = Zeroizing::new([0; 64]);
+        expanded[..32].copy_from_slice(Zeroizing::new(key.to_scalar_bytes()).as_ref());
+        let prefix = Zeroizing::new(tagged(TAG_SIGNING_PREFIX, &[key.as_bytes(), random]));
+        expanded[32..].copy_from_slice(prefix.as_ref());
+        let expanded = ExpandedSecretKey::from_bytes(&expanded);
+        let public = key.verifying_key();
+        SignedHead {
+            head: self,
+            public_key: public.to_bytes(),
+            signature: raw_sign::<Sha512>(&expanded, &self.signed_bytes(), &public).to_bytes(),
         }
     }
 
@@ -155,6 +179,19 @@ mod tests {
             ..directory
         };
         assert_eq!(good.verify(&other), Err(HeadError::OtherDirectory));
+    }
+
+    #[test]
+    fn fresh_signatures_of_one_head_are_good_and_differ() {
+        let (directory, good) = signed();
+        let key = WriteKey::from_bytes([5; 16]).signing_key();
+        let fresh = [1, 2, 1].map(|random| good.head.sign_fresh(&key, &[random; 32]));
+        for head in fresh {
+            assert_eq!(head.verify(&directory), Ok(()));
+            assert_ne!(head.signature, good.signature);
+        }
+        assert_ne!(fresh[0].signature[..16], fresh[1].signature[..16]);
+        assert_eq!(fresh[0], fresh[2]);
     }
 
     #[test]

@@ -132,6 +132,29 @@ impl DirectoryKeys {
     }
 }
 
+impl DirectoryKeys {
+    /// As [`DirectoryKeys::sign_sum`], with a signature that nobody else makes ([`Head::sign_fresh`]).
+    ///
+    /// # Errors
+    /// [`RowError::ReadOnly`] without write strength.
+    pub fn sign_sum_fresh(
+        &self,
+        version: u64,
+        rows: u32,
+        sum: &RowSum,
+        random: &[u8; 32],
+    ) -> Result<SignedHead, RowError> {
+        let write = self.write.as_ref().ok_or(RowError::ReadOnly)?;
+        let head = Head {
+            directory: self.id,
+            version,
+            rows,
+            digest: sum.digest(),
+        };
+        Ok(head.sign_fresh(&write.signing, random))
+    }
+}
+
 impl std::fmt::Debug for DirectoryKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DirectoryKeys(secret)")

@@ -1,0 +1,671 @@
+//! The drive as a machine without I/O: many directories, readers and writers at once.
+//!
+//! The rules, each with its test:
+//! - A read is answered by what a vdrive said after the read began; reads that wait together share one question. With
+//!   an up-to-date copy that is one round trip and no work on rows.
+//! - Calls that change a directory and wait together go into one signed change, in the order in which they came; each
+//!   is applied whole or refused whole, and a refused one does not spoil the others.
+//! - When somebody else's change was first, the edits are evaluated again on top of it, up to [`TRIES_MAX`] times.
+//! - An edit is refused only on top of a version that was the newest after its call began.
+//! - A change whose answer was lost is sent again as it was. If it cannot be found out whether it counted, its calls
+//!   end with [`DriveError::Unknown`], and never otherwise.
+//! - Nothing is shown that the owner did not sign. News that do not add up are read again as a whole once; then it is
+//!   [`DriveError::Forged`]. A version below one that was seen is [`DriveError::RolledBack`].
+//! - Everything is bounded by [`Limits`]; over the bound it is [`DriveError::Busy`].
+//!
+//! Not promised: fairness between directories, and that a call whose asker has gone is not carried out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use truckee_grid::drive::{Child, DirectoryKeys, RowName};
+use truckee_grid::ids::NodeId;
+use truckee_wire::message::{Lane, Request, Response};
+
+use super::asking::{DIRECTORY_BYTES_MAX, REQUEST_BUDGET, Step};
+use super::copy::Copy;
+use super::directory::{Batch, Directory, Doing, Key};
+use super::vdrives::Vdrives;
+use super::versions::Versions;
+use super::work::{EditCall, Kind, What, Work, Worked};
+use super::{DirectoryView, DriveError, Edit, Edited};
+use crate::session::CallError;
+use crate::time::Mono;
+use crate::transfer::{Calls, Token, earlier};
+
+/// How often a batch of edits is evaluated anew because others were first. Each try that fails means that somebody
+/// else's change went through, so this many are only lost against a crowd.
+pub const TRIES_MAX: u32 = 16;
+
+/// Most rows that the calls of one change may touch: at some 15 µs each it is 30 ms of work.
+const BATCH_ROWS_MAX: usize = 2048;
+
+/// When those who found the drive full should come back.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+/// Bounds of a drive.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of verified copies that are kept for the next reader.
+    pub copies_bytes: usize,
+    /// Sealed bytes of the largest directory that is read.
+    pub directory_bytes: usize,
+    /// Reads and changes under way.
+    pub tickets: usize,
+    /// Edits that wait.
+    pub edits: usize,
+    /// Directories whose highest version is remembered.
+    pub versions: usize,
+}
+
+impl Default for Limits {
+    /// For a gateway that is to stay below 128 MiB: 48 MiB of copies are some 60,000 children. 65,536 versions take
+    /// 10 MiB. A directory of 100,000 ordinary rows is 40 MB.
+    fn default() -> Self {
+        Self {
+            copies_bytes: 48 << 20,
+            directory_bytes: DIRECTORY_BYTES_MAX,
+            tickets: 16_384,
+            edits: 131_072,
+            versions: 65_536,
+        }
+    }
+}
+
+/// Names one call of a user of the drive; chosen by the shell, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Names one piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of a read.
+    Read(Arc<DirectoryView>),
+    /// Of a change; one for each edit. Durable. Without any: of a creation.
+    Edited(Vec<Edited>),
+}
+
+/// Something that operators count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A copy was still the newest version.
+    Current,
+    /// A copy was brought up to date.
+    News {
+        /// Rows that changed.
+        rows: usize,
+    },
+    /// A directory was read as a whole.
+    Whole {
+        /// Rows of it.
+        rows: usize,
+    },
+    /// A change counts.
+    Taken {
+        /// Calls in it.
+        calls: usize,
+    },
+    /// Somebody else's change was first.
+    Conflict,
+    /// A request to a vdrive failed.
+    RequestFailed,
+    /// An answer does not add up.
+    Forged,
+    /// An older version was given out as the newest.
+    RolledBack,
+    /// Two vdrives keep different databases.
+    SplitDatabase,
+    /// A copy was dropped for others.
+    Evicted,
+}
+
+/// What the shell has to do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a request and report its end by [`Drive::handle_answer`].
+    Send {
+        /// Names the request.
+        token: Token,
+        /// To whom.
+        vdrive: NodeId,
+        /// What.
+        request: Request,
+        /// How urgent.
+        lane: Lane,
+        /// Time for it.
+        budget: Duration,
+    },
+    /// Nobody waits for this request any more.
+    CancelSend {
+        /// Names the request.
+        token: Token,
+    },
+    /// Run the work, on the CPU pool unless it is short, and report by [`Drive::handle_worked`].
+    Work {
+        /// Names it.
+        job: JobId,
+        /// What to run.
+        work: Work,
+    },
+    /// A call has ended. Exactly one for each ticket.
+    Finished {
+        /// Which call.
+        ticket: Ticket,
+        /// What it came to.
+        result: Result<Outcome, DriveError>,
+    },
+    /// Count this.
+    Note(Note),
+}
+
+/// What a request was for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Purpose {
+    pub(super) key: Key,
+    pub(super) vdrive: NodeId,
+}
+
+/// See the module. Inputs are the `handle_*` methods; after each, take effects by [`Drive::poll_effect`] until there are
+/// none, and call [`Drive::handle_timeout`] when [`Drive::next_deadline`] has come.
+#[derive(Debug)]
+pub struct Drive {
+    pub(super) limits: Limits,
+    pub(super) vdrives: Vdrives,
+    pub(super) versions: Versions,
+    pub(super) directories: BTreeMap<Key, Directory>,
+    /// Where each call is.
+    tickets: BTreeMap<Ticket, Key>,
+    /// Edits that wait or are under way.
+    pub(super) edits: usize,
+    calls: Calls<Purpose>,
+    jobs: BTreeMap<JobId, Key>,
+    next_job: u64,
+    /// Directories about which something is under way.
+    busy: BTreeSet<Key>,
+    /// Directories with a copy, the one that was not used for the longest first.
+    copies: BTreeSet<(u64, Key)>,
+    copies_bytes: usize,
+    clock: u64,
+    pub(super) random: StdRng,
+    effects: VecDeque<Effect>,
+}
+
+impl Drive {
+    /// Knows nothing yet. `seed` must come from a good random source: the nonces of rows are drawn from it.
+    #[must_use]
+    pub fn new(limits: Limits, seed: [u8; 32]) -> Self {
+        Self {
+            versions: Versions::new(limits.versions),
+            limits,
+            vdrives: Vdrives::default(),
+            directories: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            edits: 0,
+            calls: Calls::new(),
+            jobs: BTreeMap::new(),
+            next_job: 1,
+            busy: BTreeSet::new(),
+            copies: BTreeSet::new(),
+            copies_bytes: 0,
+            clock: 0,
+            random: StdRng::from_seed(seed),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// These are the vdrives of the mesh now.
+    pub fn handle_vdrives(&mut self, nodes: &[NodeId]) {
+        self.vdrives.set(nodes);
+    }
+
+    /// Somebody reads.
+    pub fn handle_read(&mut self, now: Mono, ticket: Ticket, keys: DirectoryKeys) {
+        let Some(key) = self.admit(ticket, keys, 0) else {
+            return;
+        };
+        self.directory(key).later.push(ticket);
+        self.advance(now, key);
+    }
+
+    /// Somebody changes. `now_unix_ms` becomes the time of the links.
+    pub fn handle_edits(
+        &mut self,
+        now: Mono,
+        now_unix_ms: u64,
+        ticket: Ticket,
+        keys: DirectoryKeys,
+        edits: Vec<Edit>,
+    ) {
+        self.handle_call(now, now_unix_ms, ticket, keys, What::Edits(edits));
+    }
+
+    /// Somebody makes a new directory or mutable file with these rows. The key must be fresh.
+    pub fn handle_create(
+        &mut self,
+        now: Mono,
+        now_unix_ms: u64,
+        ticket: Ticket,
+        keys: DirectoryKeys,
+        rows: Vec<(RowName, Child)>,
+    ) {
+        self.handle_call(now, now_unix_ms, ticket, keys, What::Create(rows));
+    }
+
+    fn handle_call(&mut self, now: Mono, now_unix_ms: u64, ticket: Ticket, keys: DirectoryKeys, what: What) {
+        if !keys.writable() {
+            self.push(Effect::Finished {
+                ticket,
+                result: Err(DriveError::ReadOnly),
+            });
+            return;
+        }
+        let call = EditCall {
+            ticket,
+            what,
+            now_unix_ms,
+        };
+        let Some(key) = self.admit(ticket, keys, call.rows()) else {
+            return;
+        };
+        let directory = self.directory(key);
+        if matches!(call.what, What::Create(_)) {
+            if !directory.is_idle() || directory.copy.is_some() {
+                // A key that is fresh is in no other hands.
+                self.finish(ticket, Err(DriveError::Internal));
+                return;
+            }
+            directory.copy = Some(Arc::new(Copy::of_none(Arc::clone(&directory.keys))));
+        }
+        directory.calls.push_back(call);
+        self.advance(now, key);
+    }
+
+    /// A request has ended. An answer to a token that is unknown or cancelled is ignored.
+    pub fn handle_answer(&mut self, now: Mono, token: Token, result: Result<Response, CallError>) {
+        let Some(call) = self.calls.close(token) else {
+            return;
+        };
+        let Purpose { key, vdrive } = call.what;
+        self.directory(key).tokens.retain(|other| *other != token);
+        match result {
+            Ok(Response::RowsGot(got)) => self.on_rows(now, key, vdrive, got),
+            Ok(Response::ChangeTaken(taken)) => self.on_taken(now, key, vdrive, taken),
+            // The session only passes on answers of the kind that was asked for.
+            Ok(_) => self.on_failed(now, key, vdrive, &CallError::LinkLost),
+            Err(error) => self.on_failed(now, key, vdrive, &error),
+        }
+        self.advance(now, key);
+    }
+
+    /// A piece of work is done; `None`: it could not be, and the reason is in the log.
+    pub fn handle_worked(&mut self, now: Mono, job: JobId, worked: Option<Worked>) {
+        let Some(key) = self.jobs.remove(&job) else { return };
+        match worked {
+            Some(worked) => self.on_worked(now, key, worked),
+            None => self.fail(key, DriveError::Internal),
+        }
+        self.advance(now, key);
+    }
+
+    /// The asker of a call has gone. A call whose change is on its way goes on all the same.
+    pub fn handle_cancel(&mut self, now: Mono, ticket: Ticket) {
+        let Some(key) = self.tickets.get(&ticket).copied() else {
+            return;
+        };
+        let directory = self.directory(key);
+        directory.later.retain(|other| *other != ticket);
+        directory.readers.retain(|other| *other != ticket);
+        let waiting = directory.calls.iter().position(|call| call.ticket == ticket);
+        if let Some(call) = waiting.and_then(|at| directory.calls.remove(at)) {
+            self.edits -= call.rows();
+        }
+        self.tickets.remove(&ticket);
+        self.advance(now, key);
+    }
+
+    /// [`Drive::next_deadline`] has come.
+    pub fn handle_timeout(&mut self, now: Mono) {
+        while let Some(token) = self.calls.take_overdue(now) {
+            self.handle_answer(now, token, Err(CallError::Expired));
+        }
+        let is_due = |key: &&Key| {
+            let deadline = self.directories.get(key).and_then(Directory::next_deadline);
+            deadline.is_some_and(|at| at <= now)
+        };
+        let due: Vec<Key> = self.busy.iter().filter(is_due).copied().collect();
+        for key in due {
+            self.advance(now, key);
+        }
+    }
+
+    /// The node stops and waits no longer: every call ends now.
+    pub fn handle_abort(&mut self) {
+        let keys: Vec<Key> = self.directories.keys().copied().collect();
+        for key in keys {
+            self.fail(key, DriveError::Stopping);
+            let directory = self.directory(key);
+            let waiting: Vec<Ticket> = directory.calls.iter().map(|call| call.ticket).collect();
+            let waiting: Vec<Ticket> = waiting
+                .into_iter()
+                .chain(std::mem::take(&mut directory.later))
+                .collect();
+            directory.calls.clear();
+            for ticket in waiting {
+                self.finish(ticket, Err(DriveError::Stopping));
+            }
+        }
+    }
+
+    /// Whether no call is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tickets.is_empty()
+    }
+
+    /// Bytes of all copies, about.
+    #[must_use]
+    pub fn copies_bytes(&self) -> usize {
+        self.copies_bytes
+    }
+
+    /// The next thing to do, if there is one.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Drive::handle_timeout`] is to be called.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.busy
+            .iter()
+            .filter_map(|key| self.directories.get(key))
+            .map(Directory::next_deadline)
+            .fold(self.calls.next_overdue(), earlier)
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.push(Effect::Note(note));
+    }
+
+    pub(super) fn directory(&mut self, key: Key) -> &mut Directory {
+        self.directories
+            .get_mut(&key)
+            .expect("a directory stays while a ticket, a request or work names it")
+    }
+
+    /// Lets a call in, or ends it at once.
+    fn admit(&mut self, ticket: Ticket, keys: DirectoryKeys, edits: usize) -> Option<Key> {
+        let key = (keys.id(), keys.writable());
+        let full = self.tickets.len() >= self.limits.tickets || self.edits + edits > self.limits.edits;
+        if full {
+            let retry_after = BUSY_RETRY;
+            self.push(Effect::Finished {
+                ticket,
+                result: Err(DriveError::Busy { retry_after }),
+            });
+            return None;
+        }
+        self.edits += edits;
+        self.tickets.insert(ticket, key);
+        self.directories
+            .entry(key)
+            .or_insert_with(|| Directory::new(Arc::new(keys)));
+        self.touch(key);
+        Some(key)
+    }
+
+    /// Ends a call.
+    pub(super) fn finish(&mut self, ticket: Ticket, result: Result<Outcome, DriveError>) {
+        if self.tickets.remove(&ticket).is_some() {
+            self.push(Effect::Finished { ticket, result });
+        }
+    }
+
+    /// The calls of a batch no longer count as waiting.
+    pub(super) fn end_batch(&mut self, batch: &Batch, ended: usize) {
+        self.edits -= batch.calls[..ended].iter().map(EditCall::rows).sum::<usize>();
+    }
+
+    /// Begins what is next to do for a directory, if nothing is under way.
+    pub(super) fn advance(&mut self, now: Mono, key: Key) {
+        let Some(directory) = self.directories.get_mut(&key) else {
+            return;
+        };
+        match &directory.doing {
+            Doing::Resting { until } if *until <= now => {
+                directory.doing = Doing::Nothing;
+                self.start_fetch(now, key);
+            }
+            Doing::Nothing => self.begin(now, key),
+            _ => {}
+        }
+        self.ask_on(now, key);
+        self.tidy(key);
+    }
+
+    fn begin(&mut self, now: Mono, key: Key) {
+        let directory = self.directory(key);
+        if directory.batch.is_none() && !directory.calls.is_empty() {
+            directory.batch = Some(next_batch(&mut directory.calls));
+        }
+        match (&directory.batch, &directory.copy) {
+            (Some(batch), Some(copy)) if batch.doubt.is_none() => {
+                let (copy, calls) = (Arc::clone(copy), Arc::clone(&batch.calls));
+                let seed = self.random.random();
+                let job = self.start_work(key, Kind::Prepare { copy, calls, seed });
+                self.directory(key).doing = Doing::Preparing { job };
+            }
+            (Some(_), _) => self.start_fetch(now, key),
+            (None, _) if !directory.later.is_empty() || !directory.readers.is_empty() => {
+                self.start_fetch(now, key);
+            }
+            (None, _) => {}
+        }
+    }
+
+    pub(super) fn start_work(&mut self, key: Key, kind: Kind) -> JobId {
+        let job = JobId(self.next_job);
+        self.next_job += 1;
+        self.jobs.insert(job, key);
+        self.push(Effect::Work {
+            job,
+            work: Work(kind),
+        });
+        job
+    }
+
+    /// Goes on with the question that is under way.
+    fn ask_on(&mut self, now: Mono, key: Key) {
+        loop {
+            let Some(directory) = self.directories.get_mut(&key) else {
+                return;
+            };
+            let asking = match &mut directory.doing {
+                Doing::Fetching { asking, .. } | Doing::Committing { asking, .. } => asking,
+                _ => return,
+            };
+            match asking.step(now, || self.vdrives.order()) {
+                Step::Wait => return,
+                Step::GiveUp => {
+                    self.give_up(key);
+                    self.advance(now, key);
+                    return;
+                }
+                Step::Send(vdrive) => {
+                    let request = asking.request.clone();
+                    let token = self.calls.open(now, REQUEST_BUDGET, Purpose { key, vdrive });
+                    directory.tokens.push(token);
+                    self.push(Effect::Send {
+                        token,
+                        vdrive,
+                        request,
+                        lane: Lane::Interactive,
+                        budget: REQUEST_BUDGET,
+                    });
+                }
+            }
+        }
+    }
+
+    fn on_failed(&mut self, now: Mono, key: Key, vdrive: NodeId, error: &CallError) {
+        self.note(Note::RequestFailed);
+        self.vdrives.failed(vdrive);
+        match &mut self.directory(key).doing {
+            Doing::Fetching { asking, .. } | Doing::Committing { asking, .. } => asking.failed(now, error),
+            _ => {}
+        }
+    }
+
+    /// Nobody answers.
+    fn give_up(&mut self, key: Key) {
+        let known = self.vdrives.len();
+        let directory = self.directory(key);
+        match std::mem::replace(&mut directory.doing, Doing::Nothing) {
+            Doing::Fetching { asking, .. } => self.fail(key, asking.error(known)),
+            Doing::Committing { prepared, asking } => self.give_up_change(key, prepared, asking),
+            other => directory.doing = other,
+        }
+    }
+
+    /// Takes back the requests of what was under way.
+    pub(super) fn cancel_requests(&mut self, key: Key) {
+        for token in std::mem::take(&mut self.directory(key).tokens) {
+            if self.calls.close(token).is_some() {
+                self.push(Effect::CancelSend { token });
+            }
+        }
+    }
+
+    /// Ends all that waits for what is under way.
+    pub(super) fn fail(&mut self, key: Key, error: DriveError) {
+        self.cancel_requests(key);
+        let directory = self.directory(key);
+        let doing = std::mem::replace(&mut directory.doing, Doing::Nothing);
+        // The shell may still be at it; its result is of no use to anybody then.
+        if let Doing::Opening { job, .. } | Doing::Preparing { job } = doing {
+            self.jobs.remove(&job);
+        }
+        let directory = self.directory(key);
+        let readers = std::mem::take(&mut directory.readers);
+        let batch = directory.batch.take();
+        for ticket in readers {
+            self.finish(ticket, Err(error.clone()));
+        }
+        let Some(batch) = batch else { return };
+        let sent = match (&doing, &batch.doubt) {
+            (_, Some(prepared)) => Some(prepared),
+            (Doing::Committing { prepared, .. }, None) => Some(prepared),
+            _ => None,
+        };
+        self.end_batch(&batch, batch.calls.len());
+        for (index, call) in batch.calls.iter().enumerate() {
+            let unknown =
+                sent.is_some_and(|sent| sent.answers.get(index).is_some_and(|answer| answer.in_change));
+            let error = if unknown {
+                DriveError::Unknown
+            } else {
+                error.clone()
+            };
+            self.finish(call.ticket, Err(error));
+        }
+    }
+
+    /// A copy becomes the newest that is known.
+    pub(super) fn install(&mut self, key: Key, copy: Arc<Copy>) {
+        self.versions.note(key.0, copy.version());
+        let directory = self.directory(key);
+        let stamp = directory.stamp;
+        let new = copy.bytes();
+        let old = directory.copy.replace(copy).map_or(0, |old| old.bytes());
+        self.copies_bytes = self.copies_bytes + new - old;
+        self.copies.insert((stamp, key));
+    }
+
+    /// Answers the readers that waited for this.
+    pub(super) fn serve_readers(&mut self, key: Key) {
+        let directory = self.directory(key);
+        let Some(copy) = &directory.copy else { return };
+        let view = Arc::clone(copy.view());
+        for ticket in std::mem::take(&mut directory.readers) {
+            self.finish(ticket, Ok(Outcome::Read(Arc::clone(&view))));
+        }
+    }
+
+    /// It is used now.
+    fn touch(&mut self, key: Key) {
+        self.clock += 1;
+        let stamp = self.clock;
+        let old = std::mem::replace(&mut self.directory(key).stamp, stamp);
+        if self.copies.remove(&(old, key)) {
+            self.copies.insert((stamp, key));
+        }
+    }
+
+    /// Forgets what nobody needs.
+    fn tidy(&mut self, key: Key) {
+        let (idle, empty) = self.directories.get(&key).map_or((true, false), |directory| {
+            (directory.is_idle(), directory.version() == 0)
+        });
+        if idle {
+            self.busy.remove(&key);
+        } else {
+            self.busy.insert(key);
+        }
+        if idle && empty {
+            self.directories.remove(&key);
+        }
+        if self.copies_bytes <= self.limits.copies_bytes {
+            return;
+        }
+        let idle: Vec<(u64, Key)> = self
+            .copies
+            .iter()
+            .filter(|(_, key)| self.directories.get(key).is_some_and(Directory::is_idle))
+            .copied()
+            .collect();
+        for (stamp, key) in idle {
+            if self.copies_bytes <= self.limits.copies_bytes {
+                break;
+            }
+            self.copies.remove(&(stamp, key));
+            let dropped = self.directories.remove(&key).and_then(|directory| directory.copy);
+            self.copies_bytes -= dropped.map_or(0, |copy| copy.bytes());
+            self.note(Note::Evicted);
+        }
+    }
+}
+
+/// As many of those that wait as make a change of a sensible size.
+fn next_batch(waiting: &mut VecDeque<EditCall>) -> Batch {
+    let mut calls = Vec::new();
+    let mut rows = 0;
+    while let Some(call) = waiting.front() {
+        rows += call.rows().max(1);
+        // A creation stands alone; nobody else has the key yet.
+        let alone = matches!(call.what, What::Create(_));
+        if !calls.is_empty() && (rows > BATCH_ROWS_MAX || alone) {
+            break;
+        }
+        calls.extend(waiting.pop_front());
+        if alone {
+            break;
+        }
+    }
+    Batch {
+        calls: Arc::new(calls),
+        tries: 0,
+        confirmed: false,
+        doubt: None,
+    }
+}

@@ -1,0 +1,6 @@
+//! The drive against vdrives that are made up: what it promises, one test each, and random histories.
+
+mod histories;
+mod lies;
+mod model;
+mod rules;
