@@ -9,20 +9,26 @@
 
 mod args;
 mod body;
+pub mod check_port;
+mod deep;
 mod download;
 pub mod drive_port;
 mod error;
 mod form;
 mod observe;
+mod openapi;
 mod outflow;
 mod pages;
 mod path;
 pub mod port;
 mod range;
+mod recent;
 mod segments;
 pub mod server;
 mod spool;
+mod statistics;
 mod status;
+mod tree;
 mod upload;
 
 #[cfg(test)]
@@ -30,16 +36,21 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use truckee_actors::gate::{CountGate, CountPermit, GateError};
+use truckee_actors::transfers::History;
 use truckee_grid::keys::ConvergenceSecret;
 use truckee_grid::params::Encoding;
 
 use crate::config::Limits;
+use check_port::{CheckPort, Recorded};
+use deep::Operations;
+use drive_port::DrivePort;
 use error::HttpError;
 use port::{NodeView, TransferPort};
+use tree::{Listings, TreeError};
 
 /// What a client is told to wait when all places are taken: about what a small upload takes.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -47,6 +58,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// All that the gateway's handlers know.
 pub struct Gateway {
     port: Arc<dyn TransferPort>,
+    drive: Arc<dyn DrivePort>,
+    checker: Arc<dyn CheckPort>,
+    history: History,
+    operations: Operations,
+    walks: CountGate,
+    started: Instant,
+    listings: Listings,
     view: Arc<dyn NodeView>,
     encoding: Encoding,
     limits: Limits,
@@ -57,19 +75,30 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that moves files through `port`. `spool_dir` is the node's own directory.
+    /// A gateway that moves files through `port` and keeps directories through `drive`; `checker`
+    /// counts shares. `spool_dir` is the node's own directory.
     pub fn new(
         port: Arc<dyn TransferPort>,
+        drive: Arc<dyn DrivePort>,
+        checker: Arc<dyn CheckPort>,
         view: Arc<dyn NodeView>,
         encoding: Encoding,
         limits: Limits,
         convergence: ConvergenceSecret,
         spool_dir: PathBuf,
     ) -> Gateway {
+        let history = checker.history();
         Gateway {
             uploads: CountGate::new("http_uploads", limits.uploads),
             downloads: CountGate::new("http_downloads", limits.downloads),
             port,
+            drive: Arc::new(Recorded::new(drive, history.clone())),
+            checker,
+            history,
+            operations: Operations::default(),
+            walks: CountGate::new("http_walks", deep::WALKS_MAX),
+            started: Instant::now(),
+            listings: Listings::default(),
             view,
             encoding,
             limits,
@@ -82,6 +111,13 @@ impl Gateway {
     pub fn close(&self) {
         self.uploads.close();
         self.downloads.close();
+        self.walks.close();
+    }
+
+    fn admit_walk(&self) -> Result<CountPermit, HttpError> {
+        self.walks
+            .try_acquire()
+            .map_err(|error| refused("walks through trees", error))
     }
 
     fn admit_upload(&self) -> Result<CountPermit, HttpError> {
@@ -137,16 +173,11 @@ pub fn gateway_routes(config: &mut web::ServiceConfig) {
         config.service(
             web::resource([place.to_owned(), format!("{place}/")])
                 .route(web::get().to(download::redirect))
-                .route(web::put().to(upload::put))
-                .route(web::post().to(form::post))
+                .route(web::put().to(tree::unlinked))
+                .route(web::post().to(tree::unlinked))
                 .default_service(web::to(|request| wrong_method(request, "GET, PUT, POST"))),
         );
-        config.service(
-            web::resource(format!("{place}/{{tail:.*}}"))
-                .route(web::get().to(download::by_cap))
-                .route(web::head().to(download::by_cap))
-                .default_service(web::to(changes)),
-        );
+        config.service(web::resource(format!("{place}/{{tail:.*}}")).default_service(web::to(tree::place)));
     }
     for place in ["/file", "/named"] {
         config.service(
@@ -158,8 +189,20 @@ pub fn gateway_routes(config: &mut web::ServiceConfig) {
     }
     config
         .service(web::resource("/").get(status::welcome).head(status::welcome))
-        .service(web::resource("/static/style.css").get(pages::style))
-        .service(web::resource("/static/upload.js").get(pages::script));
+        .service(web::resource("/openapi.json").get(openapi::serve))
+        .service(web::resource("/files").get(pages::files))
+        .service(web::resource("/static/{name}").get(pages::asset))
+        .service(web::resource(["/status", "/status/"]).get(recent::list))
+        .service(web::resource("/status/{name}").get(recent::one))
+        .service(web::resource(["/statistics", "/statistics/"]).get(statistics::statistics))
+        .service(web::resource(["/storage", "/storage/"]).get(statistics::storage))
+        .service(web::resource("/helper_status").get(statistics::helper_status))
+        .service(
+            web::resource("/operations/{handle}")
+                .route(web::get().to(deep::operation))
+                .route(web::post().to(deep::operation))
+                .default_service(web::to(|request| wrong_method(request, "GET, POST"))),
+        );
 }
 
 /// The answer to what no route takes.
@@ -169,12 +212,4 @@ pub async fn no_such_route(request: HttpRequest) -> HttpResponse {
 
 async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpResponse {
     HttpError::WrongMethod { allowed }.respond(&request)
-}
-
-/// Methods that would change what a cap names.
-async fn changes(request: HttpRequest) -> HttpResponse {
-    HttpError::Unsupported {
-        what: "changing what a cap names (mutable files and directories)",
-    }
-    .respond(&request)
 }

@@ -16,7 +16,7 @@ use truckee_actors::metrics as names;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Lane, Request, Response, Roles};
 
-use crate::http::port::{NodeSnapshot, NodeView, PeerRow, PeerState};
+use crate::http::port::{NodeSnapshot, NodeView, PeerRow, PeerState, StorageStatus};
 use crate::role::Role;
 
 /// How long a peer may take to say how full it is. Twice the bound after which a silent link counts as dead.
@@ -52,7 +52,7 @@ pub struct MeshView {
     clock: ClockHandle,
     /// Whether some introducer has admitted this node.
     admitted: Box<dyn Fn() -> bool + Send + Sync>,
-    available: Mutex<BTreeMap<NodeId, u64>>,
+    said: Mutex<BTreeMap<NodeId, StorageStatus>>,
     stopping: AtomicBool,
 }
 
@@ -64,13 +64,13 @@ impl MeshView {
         clock: ClockHandle,
         admitted: Box<dyn Fn() -> bool + Send + Sync>,
     ) -> MeshView {
-        let (available, stopping) = (Mutex::default(), AtomicBool::new(false));
+        let (said, stopping) = (Mutex::default(), AtomicBool::new(false));
         MeshView {
             own,
             mesh,
             clock,
             admitted,
-            available,
+            said,
             stopping,
         }
     }
@@ -153,23 +153,30 @@ impl MeshView {
             asked.push(self.own.node_id);
         }
         let answers = stream::iter(asked).map(|peer| async move { (peer, self.ask(peer).await) });
-        let answers: BTreeMap<NodeId, Option<u64>> = answers.buffer_unordered(ASKED_AT_ONCE).collect().await;
-        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
-        *available = answers
+        let answers: BTreeMap<NodeId, Option<StorageStatus>> =
+            answers.buffer_unordered(ASKED_AT_ONCE).collect().await;
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        *said = answers
             .into_iter()
-            .filter_map(|(peer, bytes)| bytes.map(|bytes| (peer, bytes)))
+            .filter_map(|(peer, status)| status.map(|status| (peer, status)))
             .collect();
     }
 
     /// None if it does not say.
-    async fn ask(&self, peer: NodeId) -> Option<u64> {
+    async fn ask(&self, peer: NodeId) -> Option<StorageStatus> {
         let call = Call {
             request: Request::GetStatus,
             lane: Lane::Control,
             budget: STATUS_BUDGET,
         };
         match self.mesh.ask(peer, call).await {
-            Ok(Response::NodeStatus(status)) => Some(status.available_bytes),
+            Ok(Response::NodeStatus(status)) => Some(StorageStatus {
+                shares: status.share_count,
+                used_bytes: status.used_bytes,
+                available_bytes: status.available_bytes,
+                accepts: status.accepts_shares,
+                uptime: status.uptime,
+            }),
             _ => None,
         }
     }
@@ -177,12 +184,8 @@ impl MeshView {
 
 impl NodeView for MeshView {
     fn snapshot(&self) -> NodeSnapshot {
-        let available = self
-            .available
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let known = |id: &NodeId| available.get(id).copied();
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = |id: &NodeId| said.get(id).map(|status| status.available_bytes);
         let mut peers: Vec<PeerRow> = self
             .mesh
             .peers()
@@ -201,6 +204,13 @@ impl NodeView for MeshView {
             unready: self.unready(&peers),
             peers,
         }
+    }
+
+    fn storage(&self) -> BTreeMap<String, StorageStatus> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter()
+            .map(|(id, status)| (id.to_base32(), *status))
+            .collect()
     }
 }
 

@@ -12,12 +12,16 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use truckee_actors::gate::GateError;
 use truckee_actors::transfers::TransferPeerReport;
+use truckee_engine::drive::DriveError;
 use truckee_grid::caps::CapError;
 use truckee_grid::params::ParamsError;
 
 use super::Gateway;
+use super::deep::DeepError;
 use super::observe::request_id;
+use super::pages;
 use super::port::{BodyError, DownloadError, UploadError};
+use super::tree::TreeError;
 
 /// Why a request is not served.
 #[derive(Debug, Error)]
@@ -70,6 +74,12 @@ pub(super) enum HttpError {
     Upload(#[from] UploadError),
     #[error("{0}")]
     Download(#[from] DownloadError),
+    #[error("{0}")]
+    Tree(#[from] TreeError),
+    #[error("{0}")]
+    Deep(#[from] DeepError),
+    #[error("there is no operation of this name; the gateway keeps the last ones only")]
+    NoSuchOperation,
     #[error("something inside the gateway failed; its log has more under the request id")]
     Internal,
 }
@@ -81,6 +91,8 @@ pub(super) enum FormError {
     NotMultipart,
     #[error("it has no field named file")]
     NoFile,
+    #[error("it brings a file, which only t=upload takes")]
+    UnwantedFile,
     #[error("it has more than one field named file")]
     SecondFile,
     #[error("it has more fields, or longer ones, than a form for a file")]
@@ -106,7 +118,7 @@ impl HttpError {
             | HttpError::BadForm(_) => StatusCode::BAD_REQUEST,
             HttpError::PathTooLong { .. } => StatusCode::URI_TOO_LONG,
             HttpError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
-            HttpError::NoSuchRoute => StatusCode::NOT_FOUND,
+            HttpError::NoSuchRoute | HttpError::NoSuchOperation => StatusCode::NOT_FOUND,
             HttpError::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             HttpError::RangeBeyondEnd { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             HttpError::BodyTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -117,6 +129,8 @@ impl HttpError {
             HttpError::Spool(_) | HttpError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             HttpError::Upload(error) => upload_status(error),
             HttpError::Download(error) => download_status(error),
+            HttpError::Tree(error) => error.status(),
+            HttpError::Deep(error) => error.status(),
         }
     }
 
@@ -138,6 +152,9 @@ impl HttpError {
             HttpError::Spool(_) => "spool",
             HttpError::Upload(error) => error.cause(),
             HttpError::Download(error) => error.cause(),
+            HttpError::Tree(error) => error.cause(),
+            HttpError::Deep(error) => error.cause(),
+            HttpError::NoSuchOperation => "no_such_operation",
             HttpError::Internal => "internal",
         }
     }
@@ -156,7 +173,10 @@ impl HttpError {
         const RESTART: Duration = Duration::from_secs(5);
         match self {
             HttpError::Busy { retry_after, .. } => Some(*retry_after),
-            HttpError::Download(DownloadError::Overloaded { retry_after }) => Some(*retry_after),
+            HttpError::Download(DownloadError::Overloaded { retry_after })
+            | HttpError::Tree(TreeError::Drive(DriveError::Busy { retry_after })) => Some(*retry_after),
+            // Waiting does not help: somebody has to set up a vdrive.
+            HttpError::Tree(TreeError::Drive(DriveError::NoVdrive)) => None,
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(RESTART),
             _ => None,
         }
@@ -190,6 +210,10 @@ impl HttpError {
                 "status": status.as_u16(), "cause": self.cause(), "message": sentence, "request_id": id,
             });
             return response.json(json!({ "error": error }));
+        }
+        if wants_page(request) {
+            let headers = response.finish().headers().clone();
+            return pages::failure(status, &sentence, &id, headers);
         }
         response
             .content_type("text/plain; charset=utf-8")
@@ -257,6 +281,12 @@ fn download_status(error: &DownloadError) -> StatusCode {
     }
 }
 
+impl From<DriveError> for HttpError {
+    fn from(error: DriveError) -> HttpError {
+        HttpError::Tree(TreeError::Drive(error))
+    }
+}
+
 impl From<GateError> for HttpError {
     fn from(error: GateError) -> HttpError {
         match error {
@@ -269,6 +299,12 @@ impl From<GateError> for HttpError {
             GateError::TooLarge { .. } => HttpError::Internal,
         }
     }
+}
+
+/// Whether a browser asks: programs do not name HTML.
+fn wants_page(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
 }
 
 /// Whether the client asks for JSON rather than for text.

@@ -101,9 +101,16 @@ fn route(path: &str) -> &'static str {
         "uri" | "cap" => "/uri",
         "file" | "named" => "/file",
         "static" => "/static",
+        "files" => "/files",
+        "openapi.json" => "/openapi.json",
         "healthz" => "/healthz",
         "readyz" => "/readyz",
         "metrics" => "/metrics",
+        "operations" => "/operations",
+        "status" => "/status",
+        "statistics" => "/statistics",
+        "storage" => "/storage",
+        "helper_status" => "/helper_status",
         _ => "other",
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Two small traits, so that the layer can be tested without a mesh.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -73,6 +74,24 @@ impl TransferPort for Transfers {
 pub trait NodeView: Send + Sync + 'static {
     /// A picture of this moment. Cheap; called for every page.
     fn snapshot(&self) -> NodeSnapshot;
+
+    /// What each storage node last said of itself, by the text form of its id. Those that have not said are left out.
+    fn storage(&self) -> BTreeMap<String, StorageStatus>;
+}
+
+/// How full a storage node is, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageStatus {
+    /// Shares held.
+    pub shares: u64,
+    /// Bytes used by shares.
+    pub used_bytes: u64,
+    /// Bytes that it would take.
+    pub available_bytes: u64,
+    /// Whether it takes new shares at all.
+    pub accepts: bool,
+    /// Since the start of its process.
+    pub uptime: Duration,
 }
 
 /// What the node knows at one moment.

@@ -1,8 +1,13 @@
 //! The whole HTTP side over real sockets, with a mesh in memory behind it.
 
+mod deep;
 mod downloads;
 mod fake;
+mod fake_checker;
+mod fake_drive;
 mod misc;
+mod pages;
+mod tree;
 mod uploads;
 
 use std::io::Write;
@@ -16,6 +21,8 @@ use truckee_grid::keys::ConvergenceSecret;
 use truckee_grid::params::{Coding, Encoding};
 
 use self::fake::{Fake, FakePort, FakeView};
+use self::fake_checker::FakeChecker;
+use self::fake_drive::FakeDrive;
 use super::server::{Running, start_gateway};
 use super::{Gateway, Probes};
 use crate::config::{Limits, LogConfig, LogFormat, LogLevel};
@@ -25,6 +32,7 @@ const SEGMENT_BYTES: u32 = 64 << 10;
 /// A gateway on a socket of its own.
 struct Rig {
     fake: Arc<Fake>,
+    drive: Arc<FakeDrive>,
     address: SocketAddr,
     dir: tempfile::TempDir,
     server: Running,
@@ -42,11 +50,14 @@ impl Rig {
     fn with(limits: Limits) -> Rig {
         listen_to_logs();
         let fake = Fake::new();
+        let drive = Arc::new(FakeDrive::default());
         let dir = tempfile::tempdir().unwrap();
         let encoding = Encoding::new(Coding::new(3, 10).unwrap(), 7, SEGMENT_BYTES).unwrap();
         let view = Arc::new(FakeView(Arc::clone(&fake)));
         let gateway = Gateway::new(
             Arc::new(FakePort(Arc::clone(&fake))),
+            Arc::new(Arc::clone(&drive)),
+            Arc::new(FakeChecker(Arc::clone(&fake))),
             Arc::clone(&view) as _,
             encoding,
             limits,
@@ -67,6 +78,7 @@ impl Rig {
         let server = start_gateway(listener, gateway, probes, 1).unwrap();
         Rig {
             fake,
+            drive,
             address,
             dir,
             server,

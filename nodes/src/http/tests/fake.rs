@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{Semaphore, mpsc};
 use truckee_actors::gate::{ByteGate, BytePermit, GateError};
-use truckee_actors::transfers::{NotHappy, PeerWhy, TooFewShares, TransferPeerReport, UploadTimings};
+use truckee_actors::transfers::{
+    History, NotHappy, PeerWhy, TooFewShares, TransferPeerReport, UploadTimings,
+};
 use truckee_grid::caps::ChkCap;
 use truckee_grid::ids::{Hash, NodeId};
 use truckee_grid::keys::ReadKey;
@@ -43,6 +45,7 @@ pub(super) struct Fake {
     gate: ByteGate,
     mood: Mutex<Mood>,
     files: Mutex<BTreeMap<[u8; 16], Kept>>,
+    history: History,
     /// Uploads that were begun and did not become a file.
     pub(super) unfinished: AtomicUsize,
     pub(super) begun: AtomicUsize,
@@ -56,6 +59,7 @@ impl Fake {
             gate: ByteGate::new("test", 64 << 20),
             mood: Mutex::new(Mood::Kind),
             files: Mutex::default(),
+            history: super::fake_checker::history(),
             unfinished: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
             go: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -72,6 +76,18 @@ impl Fake {
 
     pub(super) fn file(&self, cap: &ChkCap) -> Option<Kept> {
         self.files.lock().unwrap().get(cap.key.expose()).cloned()
+    }
+
+    /// Whether shares of this name were stored.
+    pub(super) fn holds(&self, si: &truckee_grid::ids::StorageIndex) -> bool {
+        let files = self.files.lock().unwrap();
+        files
+            .keys()
+            .any(|key| ReadKey::from_bytes(*key).storage_index() == *si)
+    }
+
+    pub(super) fn history(&self) -> History {
+        self.history.clone()
     }
 
     pub(super) fn file_count(&self) -> usize {
@@ -257,6 +273,17 @@ impl NodeView for FakeView {
             }],
             unready: (self.0.mood() == Mood::NotHappy).then(|| "2 of 7 storage peers are linked".to_owned()),
         }
+    }
+
+    fn storage(&self) -> BTreeMap<String, port::StorageStatus> {
+        let status = port::StorageStatus {
+            shares: 12,
+            used_bytes: 3000,
+            available_bytes: 5_000_000,
+            accepts: true,
+            uptime: std::time::Duration::from_secs(60),
+        };
+        BTreeMap::from([(NodeId([9; 32]).to_base32(), status)])
     }
 }
 

@@ -149,13 +149,6 @@ async fn the_encoding_of_one_upload() {
         assert_eq!(answer.status, 400, "{query}: {}", answer.text());
         assert!(answer.text().contains(part), "{query}: {}", answer.text());
     }
-    for query in ["mutable=true", "format=SDMF", "format=mdmf", "t=mkdir"] {
-        assert_eq!(
-            rig.ask("PUT", &format!("/uri?{query}"), &[], &file).await.status,
-            501,
-            "{query}"
-        );
-    }
     let ranged = rig
         .ask("PUT", "/uri", &[("Content-Range", "bytes 0-1/2")], b"ab")
         .await;

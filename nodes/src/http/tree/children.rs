@@ -59,6 +59,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Given>, HttpError> {
 pub(super) fn single(text: &str) -> Result<Target, HttpError> {
     target(Some(text), None).map_err(|error| match error {
         ChildError::BadCap(error) => HttpError::BadCap(error),
+        ChildError::NoCap => HttpError::BadCap(CapError::NotACap),
         other => TreeError::BadChild(other).into(),
     })
 }
