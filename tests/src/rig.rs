@@ -56,7 +56,16 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(program: &Path, args: impl IntoIterator<It
     command
         .args(args)
         .stdin(Stdio::null())
-        .env_remove("TRUCKEE_GATEWAY");
+        .env("XDG_CONFIG_HOME", "/nonexistent");
+    for variable in [
+        "TRUCKEE_GATEWAY",
+        "TRUCKEE_TOKEN",
+        "TRUCKEE_TOKEN_FILE",
+        "TRUCKEE_ALIASES",
+        "TRUCKEE_BACKUP_DB",
+    ] {
+        command.env_remove(variable);
+    }
     command
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()))

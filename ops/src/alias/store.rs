@@ -226,7 +226,11 @@ mod tests {
         let path = dir.path().join("deep").join("aliases");
         assert!(load(&path).unwrap() == Aliases::default());
         for (name, cap) in [("home", "URI:DIR2:a:b"), ("ü.2", "URI:DIR2-RO:c:d")] {
-            change(&path, |aliases| Ok(aliases.insert(name, cap).unwrap())).unwrap();
+            change(&path, |aliases| {
+                aliases.insert(name, cap).unwrap();
+                Ok(())
+            })
+            .unwrap();
         }
         let aliases = load(&path).unwrap();
         assert_eq!(aliases.get("home"), Some("URI:DIR2:a:b"));
@@ -242,7 +246,11 @@ mod tests {
     fn a_refused_change_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("aliases");
-        change(&path, |aliases| Ok(aliases.insert("a", "URI:LIT:").unwrap())).unwrap();
+        change(&path, |aliases| {
+            aliases.insert("a", "URI:LIT:").unwrap();
+            Ok(())
+        })
+        .unwrap();
         let refused = change(&path, |aliases| -> Result<(), CliError> {
             aliases.remove("a");
             Err(CliError::NoAlias { name: "x".into() })
@@ -260,7 +268,8 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     change(path, |aliases| {
-                        Ok(aliases.insert(&format!("a{number}"), "URI:LIT:").unwrap())
+                        aliases.insert(&format!("a{number}"), "URI:LIT:").unwrap();
+                        Ok(())
                     })
                     .unwrap();
                 });

@@ -225,10 +225,13 @@ fn read(
                     return Err(other(path));
                 }
             }
-            Some(Line::File { path, look, stored }) if lines > 0 => drop(files.insert(path, (look, stored))),
-            Some(Line::Directory { content, stored }) if lines > 0 => {
-                drop(directories.insert(content, stored))
+            Some(Line::File { path, look, stored }) if lines > 0 => {
+                files.insert(path, (look, stored));
             }
+            Some(Line::Directory { content, stored }) if lines > 0 => {
+                directories.insert(content, stored);
+            }
+
             _ if lines == 0 => return Err(other(path)),
             // A line that is broken is a file that will be sent again.
             _ => whole = false,

@@ -50,7 +50,7 @@ fn restore(shares: &[Vec<u8>], which: &[usize]) -> Result<(Vec<u8>, Vec<String>)
     let mut warned = Vec::new();
     let engine = Engines::reference().erasure;
     let joined = join(chosen(shares, which)?, engine, &mut out, |name| {
-        warned.push(name.to_owned())
+        warned.push(name.to_owned());
     });
     match joined {
         Ok(joined) => {
@@ -88,7 +88,7 @@ proptest! {
         let at = at.index(shares[share].len());
         shares[share][at] ^= 1 << bit;
         let (restored, warned) = restore(&shares, &[0, 1, 2, 3, 4]).unwrap();
-        prop_assert_eq!(restored, file.clone());
+        prop_assert_eq!(restored, file);
         prop_assert!(warned.iter().all(|name| *name == share.to_string()));
         // With no share to spare it is an error, whatever was hit.
         let only = [share, (share + 1) % 5, (share + 2) % 5];
