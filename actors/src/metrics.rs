@@ -164,6 +164,18 @@ table! {
     CHECK_RECEIVED_BYTES, Counter, Bytes, "truckee_check_received_bytes_total", [], "Bytes of blocks received to be verified";
     CHECK_CORRUPT, Counter, Count, "truckee_check_corrupt_shares_total", [], "Damaged shares that checks found";
 
+    DRIVE_CALLS, Counter, Count, "truckee_drive_calls_total", ["operation", "outcome"], "Reads and changes of directories by outcome";
+    DRIVE_CALL_SECONDS, Histogram, Seconds, "truckee_drive_call_seconds", ["operation"], "Reads and changes of directories, call to answer";
+    DRIVE_FETCHES, Counter, Count, "truckee_drive_fetches_total", ["outcome"], "Questions for news of a directory: current (the copy was up to date), news, whole";
+    DRIVE_ROWS_OPENED, Counter, Count, "truckee_drive_rows_opened_total", [], "Rows of directories that were verified and opened";
+    DRIVE_CHANGES, Counter, Count, "truckee_drive_changes_total", [], "Signed changes of directories that vdrives took";
+    DRIVE_CHANGED_CALLS, Counter, Count, "truckee_drive_changed_calls_total", [], "Calls in those changes; several that wait together share one change";
+    DRIVE_CONFLICTS, Counter, Count, "truckee_drive_conflicts_total", [], "Changes that were evaluated anew because somebody else's was first";
+    DRIVE_REQUESTS_FAILED, Counter, Count, "truckee_drive_requests_failed_total", [], "Requests to vdrives that were not answered as asked";
+    DRIVE_DISTRUSTED, Counter, Count, "truckee_drive_distrusted_total", ["cause"], "Answers of vdrives that were not believed: forged, rolled_back, split_database";
+    DRIVE_COPIES_BYTES, Gauge, Bytes, "truckee_drive_copies_bytes", [], "Memory of verified copies of directories, about";
+    DRIVE_EVICTED, Counter, Count, "truckee_drive_evicted_total", [], "Copies of directories that made room for others";
+
     HTTP_REQUESTS, Counter, Count, "truckee_http_requests_total", ["route", "method", "status"], "HTTP requests by route, method and class of status";
     HTTP_REQUEST_SECONDS, Histogram, Seconds, "truckee_http_request_seconds", ["route"], "HTTP requests, head to last byte";
     HTTP_ACTIVE, Gauge, Count, "truckee_http_active_requests", [], "HTTP requests under way";
@@ -195,6 +207,11 @@ const FROM_THE_START: &[(&str, &str, &[&str])] = &[
         "outcome",
         &["completed", "too_few_shares", "internal"],
     ),
+    (
+        DRIVE_DISTRUSTED,
+        "cause",
+        &["forged", "rolled_back", "split_database"],
+    ),
     (CHECK_FINISHED, "outcome", &["completed"]),
     (
         UPLOAD_PEERS_FAILED,
@@ -220,7 +237,12 @@ pub const EVERYWHERE: &[&str] = &[
     "truckee_http_",
 ];
 /// Subsystems of a gateway.
-pub const OF_GATEWAYS: &[&str] = &["truckee_upload_", "truckee_download_", "truckee_check_"];
+pub const OF_GATEWAYS: &[&str] = &[
+    "truckee_upload_",
+    "truckee_download_",
+    "truckee_check_",
+    "truckee_drive_",
+];
 /// Subsystems of a storage node.
 pub const OF_STORES: &[&str] = &["truckee_store_"];
 

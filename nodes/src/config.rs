@@ -17,6 +17,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use truckee_actors::vdrive::sql::DatabaseUrl;
 use truckee_engine::invite::Invite;
 use truckee_grid::params::{Coding, Encoding, ParamsError, check_segment_bytes};
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub gateway: Option<GatewayConfig>,
     /// Present exactly when the role storage is.
     pub storage: Option<StorageConfig>,
+    /// Present exactly when the role vdrive is.
+    pub vdrive: Option<VdriveConfig>,
     /// Present exactly when the role introducer is.
     pub introducer: Option<IntroducerConfig>,
     /// Logging.
@@ -92,6 +95,22 @@ pub struct StorageConfig {
     pub quota_bytes: Option<u64>,
     /// Bytes of the disk that new shares leave free.
     pub reserve_bytes: u64,
+}
+
+/// Section `[vdrive]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VdriveConfig {
+    /// Where directories are kept.
+    pub database: VdriveDatabase,
+}
+
+/// Value of `vdrive.database`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VdriveDatabase {
+    /// A file in the node's directory.
+    Sqlite,
+    /// A server, by its URL, which may hold a password.
+    Postgres(DatabaseUrl),
 }
 
 /// Section `[introducer]`.
@@ -266,6 +285,7 @@ fn read_root<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> Config 
         invites: invites.0,
         gateway: read_gateway(reader, root, &roles),
         storage: read_storage(reader, root, &roles),
+        vdrive: read_vdrive(reader, root, &roles),
         introducer: read_introducer(reader, root, &roles),
         log: read_log(reader, root),
         metrics_listen: read_metrics(reader, root),
@@ -373,6 +393,17 @@ fn read_storage<'i>(
         quota_bytes: quota.map(|bytes| bytes.0),
         reserve_bytes: reserve.0,
     })
+}
+
+fn read_vdrive<'i>(
+    reader: &mut Reader<'i>,
+    root: &mut Section<'_, 'i>,
+    roles: &[Role],
+) -> Option<VdriveConfig> {
+    let mut section = role_section(reader, root, "vdrive", roles.contains(&Role::Vdrive))?;
+    let database = reader.or(&mut section, "database", VdriveDatabase::Sqlite);
+    reader.finish(&section);
+    Some(VdriveConfig { database })
 }
 
 fn read_introducer<'i>(

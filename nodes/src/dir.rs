@@ -6,6 +6,7 @@
 //! | `identity.key` | 0600 | the node's private key |
 //! | `invite.secret` | 0600 | role introducer: the secret in its invites |
 //! | `convergence.secret` | 0600 | role gateway: mixed into keys that derive from content |
+//! | `drive.sqlite` | 0600 | the database of a vdrive, with `-wal` and `-shm` beside it; made by its role |
 //! | `ports.json` | 0644 | ports that were chosen at the first start |
 //! | `node.lock` | 0644 | locked by the running node |
 //! | `run.json` | 0600 | addresses of the running node, and its invite |
@@ -89,6 +90,11 @@ impl NodeDir {
     /// `convergence.secret`.
     pub fn convergence_secret_path(&self) -> PathBuf {
         self.0.join("convergence.secret")
+    }
+
+    /// `drive.sqlite`: the database of a vdrive.
+    pub fn drive_path(&self) -> PathBuf {
+        self.0.join("drive.sqlite")
     }
 
     /// `ports.json`.

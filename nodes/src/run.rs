@@ -15,6 +15,7 @@ use truckee_actors::membership::MembershipError;
 use truckee_actors::node::NodeFailure;
 use truckee_actors::store::DiskError;
 use truckee_actors::tls::IdentityError;
+use truckee_actors::vdrive::sql::OpenError;
 use truckee_engine::invite::{AddressError, InviteError};
 use truckee_grid::engines::SimdRefused;
 
@@ -65,6 +66,9 @@ pub enum RunError {
     /// The share store cannot be opened.
     #[error("cannot open the share store: {0}")]
     Store(#[from] DiskError),
+    /// The vdrive's database cannot be what the configuration says.
+    #[error("cannot open the vdrive's database: {0}")]
+    Vdrive(#[from] OpenError),
     /// The erasure engine that the configuration insists on failed its check.
     #[error("{0}; set gateway.erasure to \"auto\" to use the reference engine instead")]
     Erasure(#[from] SimdRefused),

@@ -1,4 +1,5 @@
-//! What serves the requests of peers: membership on every node, the share store on those that hold shares.
+//! What serves the requests of peers: membership on every node, the share store on those that hold shares, the vdrive on
+//! those that keep directories.
 //!
 //! Prepared before the node starts, so that a roster or a store that is not in order is an error of the start and not
 //! of a child that is restarted over and over.
@@ -13,11 +14,13 @@ use truckee_actors::inbound::{Admission, LinkListener, Router};
 use truckee_actors::membership::{Membership, MembershipHandle, MembershipStart, Prepared};
 use truckee_actors::store::{Disk, DiskPool, FileDisk, PoolConfig, ShareStore};
 use truckee_actors::supervise::{ChildSpec, Slot};
+use truckee_actors::vdrive::sql::DatabaseUrl;
+use truckee_actors::vdrive::{Vdrive, VdriveHealth};
 use truckee_engine::invite::{Address, InviteSecret};
 use truckee_engine::membership::{IntroducerConfig, OwnFacts};
 use truckee_engine::store::{Limits, StoreConfig};
 
-use crate::config::{Config, StorageConfig};
+use crate::config::{Config, StorageConfig, VdriveConfig, VdriveDatabase};
 use crate::dir::NodeDir;
 use crate::identity::Secret;
 use crate::run::RunError;
@@ -29,6 +32,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Services {
     membership: Prepared,
     store: Option<(ChildSpec, Slot<ShareStore>)>,
+    vdrive: Option<(ChildSpec, Slot<Vdrive>)>,
+    vdrive_health: VdriveHealth,
 }
 
 /// How they hang together with the node's actors.
@@ -73,7 +78,18 @@ pub(crate) fn prepare(
         .as_ref()
         .map(|storage| open_store(dir, storage, clock))
         .transpose()?;
-    Ok(Services { membership, store })
+    let vdrive_health = VdriveHealth::default();
+    let vdrive = config
+        .vdrive
+        .as_ref()
+        .map(|vdrive| open_vdrive(dir, vdrive, clock, &vdrive_health))
+        .transpose()?;
+    Ok(Services {
+        membership,
+        store,
+        vdrive,
+        vdrive_health,
+    })
 }
 
 fn open_store(
@@ -95,7 +111,28 @@ fn open_store(
     Ok((child, slot))
 }
 
+/// The database is reached later, and again whenever it was away.
+fn open_vdrive(
+    dir: &NodeDir,
+    vdrive: &VdriveConfig,
+    clock: &ClockHandle,
+    health: &VdriveHealth,
+) -> Result<(ChildSpec, Slot<Vdrive>), RunError> {
+    let url = match &vdrive.database {
+        VdriveDatabase::Sqlite => DatabaseUrl::sqlite(&dir.drive_path()),
+        VdriveDatabase::Postgres(url) => url.clone(),
+    };
+    let slot = Slot::new();
+    let child = Vdrive::child(&url, Arc::clone(clock), health.clone(), &slot)?;
+    Ok((child, slot))
+}
+
 impl Services {
+    /// Whether the vdrive can serve; without that role, never in trouble.
+    pub(crate) fn vdrive_health(&self) -> VdriveHealth {
+        self.vdrive_health.clone()
+    }
+
     /// Knows the roster.
     pub(crate) fn membership(&self) -> MembershipHandle {
         self.membership.handle.clone()
@@ -116,6 +153,10 @@ impl Services {
         if let Some((child, shares)) = self.store {
             router = router.with_shares(shares.clone());
             listeners.push(Arc::new(shares));
+            children.push(child);
+        }
+        if let Some((child, drive)) = self.vdrive {
+            router = router.with_drive(drive);
             children.push(child);
         }
         Wired {

@@ -103,12 +103,8 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let mesh = access.handle();
     let membership = services.membership();
     let admitted = Box::new(move || membership.has_grant());
-    let view = Arc::new(MeshView::new(
-        own.clone(),
-        mesh.clone(),
-        Arc::clone(&clock),
-        admitted,
-    ));
+    let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
+    let view = Arc::new(view.with_vdrive(services.vdrive_health()));
     let transfers = start_transfers(config, &own, &mesh, &clock, &services)?;
     let Wired {
         admission,
@@ -373,6 +369,9 @@ fn announce_metrics(config: &Config, clock: &ClockHandle) {
     }
     if config.storage.is_some() {
         names::start_at_zero(names::OF_STORES);
+    }
+    if config.vdrive.is_some() {
+        names::start_at_zero(names::OF_VDRIVES);
     }
     actix_rt::spawn(recorder::watch_lag("mesh"));
 }

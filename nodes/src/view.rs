@@ -13,6 +13,7 @@ use metrics::gauge;
 use truckee_actors::call::{Call, LinkState, MeshHandle, PeerView};
 use truckee_actors::clock::ClockHandle;
 use truckee_actors::metrics as names;
+use truckee_actors::vdrive::VdriveHealth;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Lane, Request, Response, Roles};
 
@@ -54,6 +55,7 @@ pub struct MeshView {
     admitted: Box<dyn Fn() -> bool + Send + Sync>,
     said: Mutex<BTreeMap<NodeId, StorageStatus>>,
     stopping: AtomicBool,
+    vdrive: VdriveHealth,
 }
 
 impl MeshView {
@@ -72,7 +74,15 @@ impl MeshView {
             admitted,
             said,
             stopping,
+            vdrive: VdriveHealth::default(),
         }
+    }
+
+    /// The same, not ready while the node's vdrive is in trouble.
+    #[must_use]
+    pub fn with_vdrive(mut self, health: VdriveHealth) -> MeshView {
+        self.vdrive = health;
+        self
     }
 
     /// From now on the node says that it is not ready.
@@ -87,6 +97,9 @@ impl MeshView {
         }
         if !(self.admitted)() {
             return Some("no introducer has admitted this node to the mesh yet".to_owned());
+        }
+        if let Some(trouble) = self.vdrive.trouble() {
+            return Some(trouble);
         }
         let happy = self.own.happy?;
         let storage = peers.iter().filter(|peer| peer.roles.contains(&Role::Storage));

@@ -134,7 +134,7 @@ impl Database {
         Ok(got)
     }
 
-    async fn commit_once(&self, changes: &[&CommitChange]) -> Result<Vec<Judged>, SqlError> {
+    pub(super) async fn commit_once(&self, changes: &[&CommitChange]) -> Result<Vec<Judged>, SqlError> {
         let database = self.id().await?;
         self.step().await;
         let mut transaction = self.writers.begin_with(self.dialect.begin_write()).await?;

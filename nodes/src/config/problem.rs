@@ -99,6 +99,11 @@ pub enum Problem {
         /// What is taken.
         expected: &'static str,
     },
+    /// Neither "sqlite" nor the URL of a PostgreSQL server; its text may hold a password.
+    #[error(
+        "must be \"sqlite\" or a URL such as \"postgres://user:password@host:5432/name\"; its text is not repeated here"
+    )]
+    Database,
     /// Not an invite; which part is wrong, without its text.
     #[error("{0}")]
     Invite(InviteError),

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use toml::de::DeValue;
+use truckee_actors::vdrive::sql::DatabaseUrl;
 use truckee_engine::invite::Invite;
 
+use super::VdriveDatabase;
 use super::problem::Problem;
 use super::reader::type_name;
 
@@ -146,6 +148,18 @@ impl FromToml for HostPort {
 impl FromToml for Invite {
     fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
         Invite::parse(text_of(value)?).map_err(Problem::Invite)
+    }
+}
+
+/// Of a database URL no part is ever shown in an error: it may hold a password.
+impl FromToml for VdriveDatabase {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
+        match text_of(value)? {
+            "sqlite" => Ok(VdriveDatabase::Sqlite),
+            url => DatabaseUrl::postgres(url)
+                .map(VdriveDatabase::Postgres)
+                .map_err(|_| Problem::Database),
+        }
     }
 }
 

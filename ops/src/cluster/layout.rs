@@ -1,6 +1,6 @@
 //! What a cluster is on disk: its directory, its lock, its nodes and how each is set up.
 //!
-//! Owns the names of the nodes (`introducer`, `storage-01`…, `gateway`, also those of their directories under `nodes/`)
+//! Owns the names of the nodes (`introducer`, `vdrive-01`, `storage-01`…, `gateway`, also those of their directories under `nodes/`)
 //! and the decision what a further `up` on the same directory means: the same nodes with their data, more peers if more
 //! are asked for, never fewer. A node is set up when its `truckee.toml` is there.
 
@@ -22,6 +22,9 @@ const PEERS_MAX: u16 = 999;
 
 /// Name of the introducer.
 pub(crate) const INTRODUCER: &str = "introducer";
+
+/// Name of the vdrive.
+pub(crate) const VDRIVE: &str = "vdrive-01";
 
 /// Name of the gateway.
 pub(crate) const GATEWAY: &str = "gateway";
@@ -79,6 +82,11 @@ impl Layout {
     /// Sets up the introducer if it is new.
     pub(crate) fn ensure_introducer(&self) -> Result<(), CliError> {
         self.ensure(INTRODUCER, Role::Introducer, |_| {})
+    }
+
+    /// Sets up the vdrive if it is new, also in a cluster that was made without one.
+    pub(crate) fn ensure_vdrive(&self, invite: &str) -> Result<(), CliError> {
+        self.ensure(VDRIVE, Role::Vdrive, |spec| spec.invites = vec![invite.to_owned()])
     }
 
     /// Sets up a storage peer if it is new.
