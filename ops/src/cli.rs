@@ -99,6 +99,9 @@ pub(crate) struct UpArgs {
     /// Start a node again that died, with growing delay
     #[arg(long)]
     pub(crate) restart: bool,
+    /// Start Prometheus and Grafana beside the cluster, as far as they are installed
+    #[arg(long)]
+    pub(crate) observe: bool,
     /// Print one line of JSON (the content of cluster.json) when ready
     #[arg(long)]
     pub(crate) json: bool,
@@ -184,6 +187,9 @@ pub(crate) struct LoadArgs {
     /// Measure the rows of the README's table instead: 1 GiB, and 1,000 files of 1 KiB with 1 and 16 clients
     #[arg(long, conflicts_with_all = ["size", "files", "clients", "op"])]
     pub(crate) table: bool,
+    /// Measure directories instead: make them, add children one by one and with 16 clients, list 1,000 and 10,000
+    #[arg(long, conflicts_with_all = ["size", "files", "clients", "op", "table", "seed"])]
+    pub(crate) directories: bool,
     /// Seed of the random content [default: taken from the clock, and printed]
     #[arg(long, value_name = "SEED")]
     pub(crate) seed: Option<u64>,

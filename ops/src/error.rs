@@ -137,6 +137,16 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// A directory lacks children whose adding was acknowledged.
+    #[error(
+        "a directory has {found} children of the {children} that were acknowledged; this is a fault of the gateway, please report it"
+    )]
+    LostChildren {
+        /// How many there must be.
+        children: u64,
+        /// How many there are.
+        found: u64,
+    },
     /// Downloaded content is not what was uploaded.
     #[error(
         "file {file} came back different from byte {at_byte} on: this is a bug in Truckee or a broken machine, keep the cluster's directory and report it"

@@ -5,6 +5,7 @@
 //! that can be thrown away. The client burns CPU on the same machine when the gateway is local; its share is in the JSON.
 
 mod content;
+mod directories;
 mod procs;
 mod report;
 mod round;
@@ -84,6 +85,9 @@ const TABLE: [Workload; 3] = [
 pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
     let operations = operations(args)?;
     let gateway = Gateway::of(&args.client)?;
+    if args.directories {
+        return directories::run(args, &gateway);
+    }
     gateway.page("/readyz")?;
     let nodes = Nodes::of_cluster(&args.cluster, gateway.url())?;
     let seed = args.seed.unwrap_or_else(seed_from_clock);
