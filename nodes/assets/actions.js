@@ -1,5 +1,5 @@
 // Rename, move, delete and the way back.
-import { Refusal, ask, toast, upper } from "./common.js";
+import { Refusal, ask, spoken, toast } from "./common.js";
 
 const dialog = document.getElementById("ask");
 const part = (name) => document.getElementById("ask-" + name);
@@ -30,7 +30,7 @@ export function question({ title, text = "", label = "", value = null, folders =
       dialog.close();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      part("error").textContent = upper(error.message) + ".";
+      part("error").textContent = spoken(error.message);
     } finally {
       part("ok").disabled = false;
     }
@@ -66,7 +66,7 @@ function choice(label, value, checked) {
 // The folders beside it and the one above; any other by its cap.
 export function move(here, name, done) {
   const [root, ...names] = here.split("/").filter((part) => part !== "").slice(1).map(decodeURIComponent);
-  const below = (path) => [root, ...path].map(encodeURIComponent).join("/");
+  const below = (path) => [root, ...path].join("/");
   const choices = [];
   for (let depth = names.length - 1; depth >= 0; depth -= 1) {
     const above = depth === 0 ? "Folder (top)" : names[depth - 1];
@@ -76,8 +76,13 @@ export function move(here, name, done) {
     const folder = row.dataset.name;
     if (folder !== name) choices.push(choice(folder, below([...names, folder]), false));
   }
-  choices.push(choice("Another folder, by its cap:", "", choices.length === 0));
+  choices.push(choice("Another folder, by its cap", "", choices.length === 0));
   const asked = { title: "Move " + name, label: "Cap of the folder", value: "", folders: choices, ok: "Move" };
+  // The field for a cap belongs to the last choice.
+  const show = () => {
+    part("label").hidden = part("folders").querySelector("input:checked")?.value !== "";
+  };
+  part("folders").onchange = show;
   question(asked, async (cap) => {
     const picked = part("folders").querySelector("input:checked");
     const target = picked?.value || cap;
@@ -87,7 +92,8 @@ export function move(here, name, done) {
     toast("Moved " + name, { seconds: 4 });
   });
   part("input").required = false;
-  part("folders").querySelector("input")?.focus();
+  show();
+  part("folders").querySelector("input").focus();
 }
 
 // The whole entry is kept in the page for as long as the message stands, so that undo brings back its dates too.
@@ -103,13 +109,13 @@ export async function remove(here, name, done) {
         await done();
         toast("Brought back " + name, { seconds: 4 });
       } catch (error) {
-        toast(upper(error.message), { bad: true });
+        toast(spoken(error.message), { bad: true });
       }
     };
     await done();
     toast("Deleted " + name, { action: undo, label: "Undo", seconds: 15 });
   } catch (error) {
-    toast(upper(error.message), { bad: true });
+    toast(spoken(error.message), { bad: true });
   }
 }
 

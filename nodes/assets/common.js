@@ -58,6 +58,11 @@ export function upper(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+// An error as a sentence of its own.
+export function spoken(text) {
+  return /[.…!?]$/.test(text) ? upper(text) : upper(text) + ".";
+}
+
 export function bytes(count) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;

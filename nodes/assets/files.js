@@ -1,5 +1,5 @@
 // The folder's page: ties the actions, uploads and preview to what the server has made.
-import { Refusal, localTimes, toast, upper } from "./common.js";
+import { Refusal, localTimes, spoken, toast } from "./common.js";
 import { showCopyButtons } from "./copy.js";
 import { makeFolder, move, question, remove, rename } from "./actions.js";
 import { add, busy, onUploaded } from "./upload.js";
@@ -113,7 +113,7 @@ function takeFolders() {
       await makeFolder(here, input.value.trim(), refresh);
       form.reset();
     } catch (error) {
-      toast(upper(error.message), { bad: true });
+      toast(spoken(error.message), { bad: true });
     }
   });
 }

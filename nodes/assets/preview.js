@@ -1,6 +1,6 @@
 // Shows a file without leaving the folder. Nothing that is stored can run here: text becomes text, pictures and sound go
 // into elements that run no script, and everything else is offered for download.
-import { bytes, upper, sentence } from "./common.js";
+import { bytes, sentence, spoken } from "./common.js";
 
 // Enough to recognise a text; the rest is a download away.
 const TEXT_BYTES_MAX = 256 * 1024;
@@ -27,7 +27,7 @@ async function text(href) {
   const answer = await fetch(href, { headers: { Range: "bytes=0-" + (TEXT_BYTES_MAX - 1), Accept: "application/json" } });
   // An empty file has no first byte.
   if (answer.status === 416) return nothing("The file is empty.");
-  if (!answer.ok) return nothing(upper(sentence(answer.status, await answer.text())) + ".");
+  if (!answer.ok) return nothing(spoken(sentence(answer.status, await answer.text())));
   const content = new Uint8Array(await answer.arrayBuffer());
   if (content.length === 0) return nothing("The file is empty.");
   if (content.subarray(0, 8192).includes(0)) return nothing("No preview of this kind of file.");

@@ -1,5 +1,5 @@
 // Uploads into the folder: several at once, each with its progress and a way to stop it.
-import { bytes, sentence, upper } from "./common.js";
+import { bytes, sentence, spoken } from "./common.js";
 
 // The gateway codes and the peers write in parallel, and a browser has six connections to one place.
 const AT_ONCE = 3;
@@ -86,7 +86,7 @@ class Transfer {
   fail(why) {
     const told = document.createElement("span");
     told.className = "why";
-    told.textContent = upper(why) + ".";
+    told.textContent = spoken(why);
     this.what.replaceChildren(this.name, told);
     this.bar.remove();
     this.cancel.replaceWith(button("Dismiss", this.name, () => this.line.remove()));

@@ -129,8 +129,8 @@ fn dialogs() -> Markup {
             form method="dialog" {
                 h2 id="ask-title" {}
                 p id="ask-text" {}
-                label id="ask-label" { span {} input type="text" id="ask-input" autocomplete="off"; }
                 div id="ask-folders" hidden {}
+                label id="ask-label" { span {} input type="text" id="ask-input" autocomplete="off"; }
                 p.why id="ask-error" role="alert" {}
                 div.row.end {
                     button type="button" id="ask-cancel" { "Cancel" }

@@ -20,7 +20,7 @@ pub(in crate::http) fn failure(
         div.empty.failure {
             p.code { (status.as_u16()) }
             h1 { (headline(status)) }
-            p { (first_upper(sentence)) "." }
+            p { (spoken(sentence)) }
             p.row { a.button.primary href="/files" { "Files" } a.button href="/" { "Is the grid well?" } }
             p.hint { "Request " code { (request_id) } ", as in the gateway's log" }
         }
@@ -52,8 +52,14 @@ fn headline(status: StatusCode) -> &'static str {
     }
 }
 
-fn first_upper(sentence: &str) -> String {
+/// With a capital letter and a full stop.
+fn spoken(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
+    let stop = if sentence.ends_with(['.', '…', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    first.unwrap_or_default() + letters.as_str() + stop
 }
