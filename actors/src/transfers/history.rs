@@ -4,6 +4,7 @@
 //! index names it to storage nodes only. Not promised: anything after a restart of the process.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -112,16 +113,25 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+struct Running {
+    /// Its place among all kinds.
+    place: u64,
+    began: Mono,
+    operation: Operation,
+}
+
 #[derive(Default)]
 struct Kept {
     last: u64,
-    active: BTreeMap<u64, (Mono, Operation)>,
-    ended: VecDeque<Operation>,
+    active: BTreeMap<u64, Running>,
+    /// With the place of each among all kinds.
+    ended: VecDeque<(u64, Operation)>,
     totals: Totals,
 }
 
 struct Shared {
     clock: ClockHandle,
+    places: AtomicU64,
     kinds: Mutex<BTreeMap<OperationKind, Kept>>,
 }
 
@@ -140,6 +150,7 @@ impl History {
     pub fn new(clock: ClockHandle) -> History {
         History(Arc::new(Shared {
             clock,
+            places: AtomicU64::new(0),
             kinds: Mutex::new(BTreeMap::new()),
         }))
     }
@@ -172,7 +183,12 @@ impl History {
             stages: Vec::new(),
             counts: Vec::new(),
         };
-        kept.active.insert(kept.last, (self.0.clock.now(), operation));
+        let running = Running {
+            place: self.0.places.fetch_add(1, Ordering::Relaxed),
+            began: self.0.clock.now(),
+            operation,
+        };
+        kept.active.insert(kept.last, running);
         Entry {
             history: self.clone(),
             kind,
@@ -184,26 +200,24 @@ impl History {
     pub fn active(&self) -> Vec<Operation> {
         let now = self.0.clock.now();
         let kinds = self.lock();
-        let active = kinds.values().flat_map(|kept| kept.active.values());
-        let mut active: Vec<Operation> = active
-            .map(|(began, operation)| Operation {
-                elapsed: now.saturating_sub(*began),
-                ..operation.clone()
-            })
-            .collect();
-        active.sort_by_key(|operation| std::cmp::Reverse(operation.elapsed));
-        active
+        let mut active: Vec<&Running> = kinds.values().flat_map(|kept| kept.active.values()).collect();
+        active.sort_by_key(|running| running.place);
+        let shown = active.into_iter().map(|running| Operation {
+            elapsed: now.saturating_sub(running.began),
+            ..running.operation.clone()
+        });
+        shown.collect()
     }
 
     /// Those that ended, the latest to begin first.
     pub fn recent(&self) -> Vec<Operation> {
         let kinds = self.lock();
-        let mut ended: Vec<Operation> = kinds
-            .values()
-            .flat_map(|kept| kept.ended.iter().cloned())
-            .collect();
-        ended.sort_by_key(|operation| std::cmp::Reverse((operation.started, operation.number)));
+        let mut ended: Vec<&(u64, Operation)> = kinds.values().flat_map(|kept| &kept.ended).collect();
+        ended.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
         ended
+            .into_iter()
+            .map(|(_, operation)| operation.clone())
+            .collect()
     }
 
     /// One of them, by its kind and number.
@@ -233,8 +247,8 @@ impl Entry {
         let active = kinds
             .get_mut(&self.kind)
             .and_then(|kept| kept.active.get_mut(&self.number));
-        if let Some((_, operation)) = active {
-            change(operation);
+        if let Some(running) = active {
+            change(&mut running.operation);
         }
     }
 
@@ -270,10 +284,11 @@ impl Entry {
         let Some(kept) = kinds.get_mut(&self.kind) else {
             return;
         };
-        let Some((began, mut operation)) = kept.active.remove(&self.number) else {
+        let Some(ended) = kept.active.remove(&self.number) else {
             return;
         };
-        operation.elapsed = now.saturating_sub(began);
+        let mut operation = ended.operation;
+        operation.elapsed = now.saturating_sub(ended.began);
         operation.outcome = Some(outcome);
         if outcome == "completed" {
             kept.totals.completed += 1;
@@ -284,7 +299,7 @@ impl Entry {
         if kept.ended.len() == KEPT_MAX {
             kept.ended.pop_front();
         }
-        kept.ended.push_back(operation);
+        kept.ended.push_back((ended.place, operation));
     }
 }
 
