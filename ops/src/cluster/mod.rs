@@ -6,6 +6,7 @@
 
 pub mod file;
 mod layout;
+mod observe;
 mod process;
 mod signals;
 mod targets;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::cli::UpArgs;
 use crate::cluster::file::{ClusterFile, NodeEntry};
 use crate::cluster::layout::{GATEWAY, INTRODUCER, Layout};
+use crate::cluster::observe::Observers;
 use crate::cluster::process::{Process, log_path};
 use crate::cluster::signals::{Event, Signals};
 use crate::cluster::targets;
@@ -61,6 +62,17 @@ pub(crate) fn run(args: &UpArgs) -> Result<(), CliError> {
         return Err(error);
     }
     announce(&cluster, args.json, started.elapsed())?;
+    // Held to the end of the run.
+    let _observers = match args
+        .observe
+        .then(|| Observers::start(cluster.layout.dir(), args.json))
+    {
+        Some(Err(error)) => {
+            watch::stop(&mut cluster, &signals);
+            return Err(error);
+        }
+        other => other,
+    };
     let outcome = watch::watch(&mut cluster, &signals, args.restart);
     watch::stop(&mut cluster, &signals);
     ClusterFile::remove(cluster.layout.dir())?;

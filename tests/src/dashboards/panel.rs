@@ -61,6 +61,8 @@ pub struct Panel {
     pub(super) width: u32,
     /// Expression, as Grafana gets it, and legend.
     pub queries: Vec<(String, String)>,
+    /// The role without which a grid has no answer.
+    pub needs: Option<&'static str>,
     steps: Vec<(f64, &'static str)>,
     base: &'static str,
 }
@@ -79,6 +81,7 @@ fn panel(
         unit,
         width,
         queries: Vec::new(),
+        needs: None,
         steps: Vec::new(),
         base: "green",
     }
@@ -139,6 +142,12 @@ impl Panel {
     pub(super) fn bad_below(mut self, steps: &[(f64, &'static str)]) -> Panel {
         self.base = "red";
         self.steps = steps.to_vec();
+        self
+    }
+
+    /// Stays empty in a grid where no node has this role.
+    pub(super) fn needs(mut self, role: &'static str) -> Panel {
+        self.needs = Some(role);
         self
     }
 

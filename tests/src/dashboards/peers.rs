@@ -103,8 +103,8 @@ fn requests() -> Vec<Panel> {
         lines("How many requests wait for answers?", "Requests to peers that wait, and requests of peers that are worked on.", COUNT)
             .ask("sum by (node) (truckee_link_pending_calls{@})", "{{node}} waits")
             .ask("sum by (node) (truckee_link_serving_requests{@})", "{{node}} serves"),
-        lines("How long do handshakes take?", "TCP and TLS, by side.", SECONDS)
-            .ask("sum by (side) (increase(truckee_link_handshake_seconds_sum{@}[1h])) / sum by (side) (increase(truckee_link_handshake_seconds_count{@}[1h]))", "{{side}}"),
+        lines("How long do handshakes take?", "TCP and TLS, by side: mean since the nodes started.", SECONDS)
+            .ask("sum by (side) (truckee_link_handshake_seconds_sum{@}) / sum by (side) (truckee_link_handshake_seconds_count{@})", "{{side}}"),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The gateways' HTTP side.
+//! The virtual drive's servers, and the gateways' HTTP side.
 
 use super::panel::{BYTES_PER_SECOND, COUNT, PER_SECOND, RATIO, SECONDS, lines, stack, stat};
 use super::{Dashboard, Panel, Row};
@@ -9,7 +9,11 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Truckee: vdrive and HTTP",
         description: "What do clients ask for, how fast are they answered, and what do they get?",
         choices: &[],
-        rows: vec![Row::new("HTTP", http()), Row::new("Checks of files", checks())],
+        rows: vec![
+            Row::new("HTTP", http()),
+            Row::new("Virtual drive", vdrive()),
+            Row::new("Checks of files", checks()),
+        ],
     }
 }
 
@@ -32,6 +36,24 @@ fn http() -> Vec<Panel> {
             .ask("sum by (node) (rate(truckee_http_received_bytes_total{@}[$__rate_interval]))", "{{node}} received")
             .ask("sum by (node) (rate(truckee_http_sent_bytes_total{@}[$__rate_interval]))", "{{node}} sent"),
     ]
+}
+
+fn vdrive() -> Vec<Panel> {
+    let panels = vec![
+        stat("Do the databases work?", "1 while the last use of each vdrive's database went well.", COUNT)
+            .ask("min(truckee_vdrive_database_up{@})", "up")
+            .bad_below(&[(1.0, "green")]),
+        stat("How many changes share a transaction?", "Changes of directories for each transaction that was made durable; more under load.", COUNT)
+            .ask("sum(truckee_vdrive_changes_total{@}) / sum(truckee_vdrive_transactions_total{@})", "changes"),
+        stack("What is asked of the vdrive?", "Requests by kind and outcome; behind is a conflict: somebody else changed the directory first.", PER_SECOND)
+            .ask("sum by (request, outcome) (rate(truckee_vdrive_requests_total{@}[$__rate_interval]))", "{{request}}: {{outcome}}"),
+        lines("How long does the vdrive take?", "Mean time of a request by kind, from its arrival to the answer.", SECONDS)
+            .ask("sum by (request) (rate(truckee_vdrive_request_seconds_sum{@}[$__rate_interval])) / sum by (request) (rate(truckee_vdrive_request_seconds_count{@}[$__rate_interval]))", "{{request}}"),
+        lines("How many directories change?", "Changes, and transactions that had to be run again because others were in the way.", PER_SECOND)
+            .ask("sum by (node) (rate(truckee_vdrive_changes_total{@}[$__rate_interval]))", "{{node}} changes")
+            .ask("sum by (node) (rate(truckee_vdrive_retries_total{@}[$__rate_interval]))", "{{node}} again"),
+    ];
+    panels.into_iter().map(|panel| panel.needs("vdrive")).collect()
 }
 
 fn checks() -> Vec<Panel> {
