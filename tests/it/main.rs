@@ -10,7 +10,6 @@ mod damage;
 mod freeze;
 mod full;
 mod lifecycle;
-mod observe;
 mod round_trip;
 mod strangers;
 mod survival;

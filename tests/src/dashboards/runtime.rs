@@ -31,7 +31,7 @@ fn processes() -> Vec<Panel> {
         lines("How much do the processes read from and write to disks?", "What the page cache served is not in it.", BYTES_PER_SECOND)
             .ask("sum by (node) (rate(truckee_process_disk_read_bytes_total{@}[$__rate_interval]))", "{{node}} reads")
             .ask("sum by (node) (rate(truckee_process_disk_written_bytes_total{@}[$__rate_interval]))", "{{node}} writes"),
-        lines("How many threads and descriptors are there?", "By node.", COUNT)
+        lines("How many threads and descriptors are there?", "Threads, files and sockets, by node.", COUNT)
             .ask("sum by (node) (truckee_process_threads{@})", "{{node}} threads")
             .ask("sum by (node) (truckee_process_open_files{@})", "{{node}} descriptors"),
         lines("How long do nodes run?", "Time since the process started, and its version.", SECONDS)
