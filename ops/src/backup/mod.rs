@@ -110,33 +110,37 @@ pub(crate) fn run(args: &BackupArgs) -> Result<(), CliError> {
         }
         None => Ok(()),
     });
-    let Counts {
-        reused,
-        checked,
-        changed,
-        directories_made,
-        directories_reused,
-    } = backup.counts;
-    let (reused, changed) = (reused.into_inner(), changed.into_inner());
-    let made = directories_made.into_inner();
-    if let Err(error) = linked {
-        report.fail(String::new(), error);
-    } else if !report.stopped() {
-        let place = archives.child(&snapshot).shown();
-        if args.json {
-            print_json(&json!({
-                "snapshot": place, "reused": reused, "checked": checked.into_inner(), "changed": changed,
-                "directories_made": made, "directories_reused": directories_reused.into_inner(),
-                "excluded": found.excluded,
-            }))?;
-        } else {
-            eprintln!(
-                "truckee: {place}: {reused} files unchanged, {made} directories changed, {} left out",
-                found.excluded
-            );
-        }
+    let counts = backup.counts;
+    let made = counts.directories_made.load(Ordering::Relaxed);
+    match linked {
+        Err(error) => report.fail(String::new(), error),
+        Ok(()) if report.stopped() => {}
+        Ok(()) => counts.tell(&archives.child(&snapshot), found.excluded, args.json)?,
     }
     report.tell(made as usize, found.skipped, args.json)
+}
+
+impl Counts {
+    /// Says where the snapshot is, and what did not have to be sent.
+    fn tell(self, snapshot: &Place, excluded: u64, as_json: bool) -> Result<(), CliError> {
+        let (reused, made) = (self.reused.into_inner(), self.directories_made.into_inner());
+        if as_json {
+            return print_json(&json!({
+                "snapshot": snapshot.shown(),
+                "reused": reused,
+                "checked": self.checked.into_inner(),
+                "changed": self.changed.into_inner(),
+                "directories_made": made,
+                "directories_reused": self.directories_reused.into_inner(),
+                "excluded": excluded,
+            }));
+        }
+        eprintln!(
+            "truckee: {}: {reused} files unchanged, {made} directories new or changed, {excluded} left out",
+            snapshot.shown()
+        );
+        Ok(())
+    }
 }
 
 impl Backup<'_> {

@@ -110,17 +110,7 @@ pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
             eprintln!("truckee: {share} is left out: {why}");
         }
     };
-    let mut shares = Vec::new();
-    for path in &args.shares {
-        let name = path.display().to_string();
-        let opened = File::open(path)
-            .map_err(decode::OpenError::from)
-            .and_then(|file| OpenShare::open(&name, Box::new(file)));
-        match opened {
-            Ok(share) => shares.push(share),
-            Err(error) => warn(&name, &error.to_string()),
-        }
-    }
+    let shares = open_all(&args.shares, warn);
     let usable = shares.len();
     let chosen = decode::choose(shares, args.shares.len())?;
     for name in &chosen.foreign {
@@ -164,6 +154,22 @@ pub(crate) fn decode(args: &DecodeArgs) -> Result<(), CliError> {
         "damaged": joined.damaged,
         "seconds": started.elapsed().as_secs_f64(),
     }))
+}
+
+/// Opens the shares that can be used, calling `warn` for the others.
+fn open_all(paths: &[PathBuf], warn: impl Fn(&str, &str)) -> Vec<OpenShare> {
+    let mut shares = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let opened = File::open(path)
+            .map_err(decode::OpenError::from)
+            .and_then(|file| OpenShare::open(&name, Box::new(file)));
+        match opened {
+            Ok(share) => shares.push(share),
+            Err(error) => warn(&name, &error.to_string()),
+        }
+    }
+    shares
 }
 
 fn coding(k: u16, n: u16) -> Result<Coding, CliError> {
