@@ -98,8 +98,9 @@ fn a_death_between_any_two_statements_leaves_all_or_nothing() {
             let before = owner.clone();
             let change = owner.change(&[(1, None), (3, Some(format!("{step}").as_bytes()))]);
             dying.halt.set(Some(step));
-            let commits = tokio::time::timeout(Duration::from_millis(300), dying.commit_once(&[&change]));
-            let died = commits.await.is_err();
+            let changes = [&change];
+            let commits = dying.commit_once(&changes);
+            let died = tokio::time::timeout(Duration::from_millis(300), commits).await.is_err();
             drop(dying);
 
             let alive = Database::open(&url).expect("opens");
