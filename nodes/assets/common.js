@@ -21,7 +21,10 @@ export function toast(text, { bad = false, action = null, label = "", seconds = 
     box.addEventListener("pointerenter", () => clearTimeout(timer));
     box.addEventListener("focusin", () => clearTimeout(timer));
   }
-  document.getElementById("toasts").append(box);
+  const toasts = document.getElementById("toasts");
+  // A new message takes the place of those that ask nothing.
+  for (const old of [...toasts.children]) if (!old.querySelector("button")) old.remove();
+  toasts.append(box);
 }
 
 // The sentence in an error's JSON, else its text, else the status.

@@ -23,12 +23,16 @@ async function refresh() {
     return;
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const focused = document.activeElement?.closest("tr")?.dataset.name;
+  const rows = (root) => [...root.querySelectorAll("tr[data-name]")];
+  const focused = document.activeElement?.closest("tr[data-name]");
+  const place = rows(listing).indexOf(focused);
   listing.replaceChildren(...page.getElementById("listing").childNodes);
   dress();
-  if (focused !== undefined) {
-    const row = [...listing.querySelectorAll("tr[data-name]")].find((row) => row.dataset.name === focused);
-    (row ?? listing).querySelector("summary, a, input")?.focus();
+  if (focused) {
+    // The same row, or the one that has moved into its place.
+    const fresh = rows(listing);
+    const row = fresh.find((row) => row.dataset.name === focused.dataset.name) ?? fresh[Math.min(place, fresh.length - 1)];
+    (row ?? document).querySelector("summary, #mkdir-form input[type=text]")?.focus({ preventScroll: true });
   }
 }
 
