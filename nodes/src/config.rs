@@ -4,6 +4,7 @@
 //! [`Config`] that exists is valid. Keys that nobody knows are errors, so that a misspelt limit is not a limit lost.
 //! Changes on disk are seen at the next start only.
 
+mod doors;
 mod limits;
 mod problem;
 mod reader;
@@ -21,6 +22,7 @@ use truckee_actors::vdrive::sql::DatabaseUrl;
 use truckee_engine::invite::Invite;
 use truckee_grid::params::{Coding, Encoding, ParamsError, check_segment_bytes};
 
+pub use doors::{Doors, TlsFiles};
 pub use limits::Limits;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 
@@ -86,6 +88,8 @@ pub struct GatewayConfig {
     pub erasure: ErasureEngine,
     /// Threads that serve HTTP.
     pub workers: usize,
+    /// Who may use it, and TLS.
+    pub doors: Doors,
 }
 
 /// Section `[storage]`.
@@ -354,12 +358,14 @@ fn read_gateway<'i>(
     });
     let erasure = reader.or(section, "erasure", ErasureEngine::Auto);
     let workers: Bounded<1, 64> = reader.or(section, "workers", Bounded(default_workers()));
+    let doors = doors::read(reader, section, listen);
     reader.finish(section);
     Some(GatewayConfig {
         listen,
         encoding,
         erasure,
         workers: workers.0 as usize,
+        doors,
     })
 }
 

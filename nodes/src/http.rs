@@ -4,10 +4,11 @@
 //! readiness, metrics) on the metrics address of every node and on the gateway's as well. Both run on actix-web's own
 //! worker threads; all they know of the node stands in [`Gateway`] and [`Probes`].
 //!
-//! Not promised here: authentication. Whoever reaches the gateway's address may store files, which is why it is on
-//! loopback unless configured otherwise; reading takes a cap.
+//! Without an access token whoever reaches the gateway's address may store files, which is why it is on loopback unless
+//! configured otherwise; reading takes a cap in any case.
 
 mod args;
+mod auth;
 mod body;
 pub mod check_port;
 mod deep;

@@ -150,7 +150,8 @@ pub fn load_or_create<const N: usize>(path: &Path, kind: SecretKind) -> Result<S
     }
 }
 
-fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), SecretError> {
+/// Refuses a secret file that others than the user of this process could have read or changed.
+pub(crate) fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), SecretError> {
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(SecretError::LooseMode {

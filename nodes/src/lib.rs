@@ -3,6 +3,7 @@
 //! [`init::init_node`] makes the directory of a new node, [`run::run_node`] runs it until it is told to stop. What a
 //! running node tells about itself stands in [`run_file::RunFile`].
 
+pub mod access;
 pub mod config;
 pub mod dir;
 pub mod http;

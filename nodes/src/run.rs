@@ -19,6 +19,7 @@ use truckee_actors::vdrive::sql::OpenError;
 use truckee_engine::invite::{AddressError, InviteError};
 use truckee_grid::engines::SimdRefused;
 
+use crate::access::AccessErrors;
 use crate::config::{Config, ConfigErrors, LogFormat, LogLevel};
 use crate::dir::{DirError, NodeDir};
 use crate::identity::SecretError;
@@ -51,6 +52,9 @@ pub enum RunError {
     /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The files that `[gateway]` names are not in order.
+    #[error(transparent)]
+    Access(#[from] AccessErrors),
     /// The node directory cannot be read or written.
     #[error(transparent)]
     Dir(#[from] DirError),
@@ -100,7 +104,11 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Lock(LockError::Held(_)) => 3,
-            RunError::Config(_) | RunError::Secret(_) | RunError::Advertise(_) | RunError::Erasure(_) => 2,
+            RunError::Config(_)
+            | RunError::Access(_)
+            | RunError::Secret(_)
+            | RunError::Advertise(_)
+            | RunError::Erasure(_) => 2,
             RunError::Lock(LockError::Dir(_)) | RunError::Dir(_) => 2,
             _ => 1,
         }

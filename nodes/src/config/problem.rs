@@ -3,6 +3,7 @@
 //! Texts are made here and nowhere else, so that the same mistake always reads the same.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -127,6 +128,18 @@ pub enum Problem {
     /// Peers are listened for on every address of the machine, of which none can be told to others.
     #[error("is missing; a node that listens on every address must say under which one peers can dial it")]
     AdvertiseNeeded,
+    /// Everybody in the network could use the gateway, and nobody has said that this is meant.
+    #[error(
+        "lets everybody who reaches {0} use the gateway; set gateway.token_file, or \
+         gateway.allow_unauthenticated = true if that is meant"
+    )]
+    OpenGateway(SocketAddr),
+    /// One of two keys that are of use only together.
+    #[error("is of no use without {0}")]
+    Alone(&'static str),
+    /// Two keys that contradict each other.
+    #[error("contradicts {0}; remove one of them")]
+    Contradicts(&'static str),
     /// No role at all.
     #[error("is empty: a node without a role does nothing")]
     NoRole,

@@ -154,6 +154,11 @@ impl<'i> Reader<'i> {
         default
     }
 
+    /// Whether a key is there, right or wrong.
+    pub(super) fn is_there(&self, section: &mut Section<'_, 'i>, key: &'static str) -> bool {
+        section.look_up(key).is_some()
+    }
+
     /// Line of a key, for errors that concern several keys at once; of the table if the key is absent.
     pub(super) fn line(&self, section: &mut Section<'_, 'i>, key: &'static str) -> usize {
         section

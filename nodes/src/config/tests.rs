@@ -49,6 +49,9 @@ fn the_longest_file() {
         segment_bytes = "256 KiB"
         erasure = "novelpoly"
         workers = 3
+        tls_certificate = "/etc/truckee/chain.pem"
+        tls_key = "key.pem"
+        token_file = "token"
         [storage]
         quota_bytes = "2 TB"
         reserve_bytes = 0
@@ -78,6 +81,18 @@ fn the_longest_file() {
     let gateway = config.gateway.unwrap();
     assert_eq!(gateway.encoding, encoding(4, 16, 12, 256 << 10).unwrap());
     assert_eq!((gateway.erasure, gateway.workers), (ErasureEngine::Novelpoly, 3));
+    let tls = TlsFiles {
+        certificate: "/etc/truckee/chain.pem".into(),
+        key: "key.pem".into(),
+    };
+    assert_eq!(
+        gateway.doors,
+        Doors {
+            tls: Some(tls),
+            token_file: Some("token".into()),
+            allow_unauthenticated: false
+        }
+    );
     let storage = StorageConfig {
         quota_bytes: Some(2_000_000_000_000),
         reserve_bytes: 0,
@@ -164,6 +179,50 @@ fn encodings_that_cannot_be() {
         );
         let errors = errors_of(&text);
         assert!(errors.len() == 1 && errors[0].contains(part), "{errors:?}");
+    }
+}
+
+#[test]
+fn doors_that_stand_open_or_do_not_fit() {
+    let gateway = |text: &str| {
+        format!("nickname = \"a\"\nroles = [\"gateway\"]\ninvites = [\"{INVITE}\"]\n[gateway]\n{text}")
+    };
+    assert_eq!(
+        errors_of(&gateway(
+            "listen = \"0.0.0.0:3456\"\ntls_certificate = \"c.pem\"\nallow_unauthenticated = \"yes\"\n"
+        )),
+        [
+            "line 5: gateway.listen: lets everybody who reaches 0.0.0.0:3456 use the gateway; set gateway.token_file, \
+             or gateway.allow_unauthenticated = true if that is meant",
+            "line 6: gateway.tls_certificate: is of no use without gateway.tls_key",
+            "line 7: gateway.allow_unauthenticated: must be true or false, not a text",
+        ]
+    );
+    assert_eq!(
+        errors_of(&gateway(
+            "token_file = \"t\"\ntls_key = \"k.pem\"\nallow_unauthenticated = true\n"
+        )),
+        [
+            "line 6: gateway.tls_key: is of no use without gateway.tls_certificate",
+            "line 7: gateway.allow_unauthenticated: contradicts gateway.token_file; remove one of them",
+        ]
+    );
+    assert_eq!(
+        errors_of(&gateway(
+            "token_file = \"\"\ntls_key = 7\ntls_certificate = \"c\"\n"
+        )),
+        [
+            "line 5: gateway.token_file: must be the path of a file, not \"\"",
+            "line 6: gateway.tls_key: must be a text, not a whole number",
+        ]
+    );
+    for good in [
+        "listen = \"[::]:3456\"\ntoken_file = \"t\"\n",
+        "listen = \"10.0.0.1:3456\"\nallow_unauthenticated = true\n",
+        "listen = \"127.0.0.2:3456\"\n",
+        "listen = \"[::1]:3456\"\n",
+    ] {
+        Config::parse(&gateway(good)).expect(good);
     }
 }
 

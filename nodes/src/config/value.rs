@@ -1,6 +1,7 @@
 //! The types that a configuration value may have, each with the check that makes it one.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use toml::de::DeValue;
 use truckee_actors::vdrive::sql::DatabaseUrl;
@@ -114,6 +115,35 @@ impl FromToml for SocketAddr {
             got: text.to_owned(),
             expected: "an address and port such as \"127.0.0.1:3456\" or \"[::]:3456\"",
         })
+    }
+}
+
+/// A path of a file; a relative one begins at the node's directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl FromToml for FilePath {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
+        let text = text_of(value)?;
+        if text.is_empty() || text.contains('\0') {
+            return Err(Problem::BadText {
+                got: text.to_owned(),
+                expected: "the path of a file",
+            });
+        }
+        Ok(FilePath(text.into()))
+    }
+}
+
+impl FromToml for bool {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Problem> {
+        match value {
+            DeValue::Boolean(yes) => Ok(*yes),
+            other => Err(Problem::WrongType {
+                expected: "true or false",
+                found: type_name(other),
+            }),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use truckee_grid::caps::CapError;
 use truckee_grid::params::ParamsError;
 
 use super::Gateway;
+use super::auth::CHALLENGES;
 use super::deep::DeepError;
 use super::observe::request_id;
 use super::pages;
@@ -66,6 +67,11 @@ pub(super) enum HttpError {
         what: &'static str,
         retry_after: Duration,
     },
+    #[error(
+        "this gateway asks for its access token: send `Authorization: Bearer TOKEN`, or in a browser any user name \
+         and the token as password"
+    )]
+    Unauthorised,
     #[error("the node is stopping; use another gateway or try again when it is back")]
     Stopping,
     #[error("the upload cannot be kept on disk meanwhile ({0}); the gateway's disk may be full")]
@@ -118,6 +124,7 @@ impl HttpError {
             | HttpError::BadForm(_) => StatusCode::BAD_REQUEST,
             HttpError::PathTooLong { .. } => StatusCode::URI_TOO_LONG,
             HttpError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+            HttpError::Unauthorised => StatusCode::UNAUTHORIZED,
             HttpError::NoSuchRoute | HttpError::NoSuchOperation => StatusCode::NOT_FOUND,
             HttpError::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             HttpError::RangeBeyondEnd { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -142,6 +149,7 @@ impl HttpError {
             HttpError::BadArgument { .. } | HttpError::BadEncoding(_) => "bad_argument",
             HttpError::NothingBelowFile => "not_a_directory",
             HttpError::Unsupported { .. } => "unsupported",
+            HttpError::Unauthorised => "unauthorised",
             HttpError::NoSuchRoute => "no_such_route",
             HttpError::WrongMethod { .. } => "wrong_method",
             HttpError::RangeBeyondEnd { .. } => "range_beyond_end",
@@ -196,6 +204,11 @@ impl HttpError {
         match self {
             HttpError::RangeBeyondEnd { file_bytes } => {
                 response.insert_header((header::CONTENT_RANGE, format!("bytes */{file_bytes}")));
+            }
+            HttpError::Unauthorised => {
+                for challenge in CHALLENGES {
+                    response.append_header((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+                }
             }
             HttpError::WrongMethod { allowed } => {
                 response.insert_header((header::ALLOW, HeaderValue::from_static(allowed)));

@@ -10,10 +10,14 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
+use super::auth::{self, Lock};
 use super::{Gateway, Probes, gateway_routes, no_such_route, observe, probe_routes};
+use crate::access::OpenedDoors;
 
 /// How long a client may take to send the head of a request; more is a slow-loris.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for the handshake of TLS: a few round trips over the slowest line.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept for the next request: longer than people pause between two clicks, and than
 /// scrapers' usual 15 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -46,7 +50,7 @@ impl Running {
     }
 }
 
-/// Serves the gateway's API, pages and probes.
+/// Serves the gateway's API, pages and probes, behind its doors.
 ///
 /// # Errors
 /// The socket cannot be used.
@@ -55,12 +59,17 @@ pub fn start_gateway(
     gateway: web::Data<Gateway>,
     probes: web::Data<Probes>,
     workers: usize,
+    doors: OpenedDoors,
 ) -> io::Result<Running> {
     let (connections, drain) = (gateway.limits.connections, gateway.limits.drain);
+    let lock: Lock = web::Data::new(doors.token);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(gateway.clone())
             .app_data(probes.clone())
+            .app_data(lock.clone())
+            // Wraps what follows: the last one sees a request first.
+            .wrap(from_fn(auth::authorise))
             .wrap(from_fn(observe::observe))
             .configure(probe_routes)
             .configure(gateway_routes)
@@ -76,10 +85,13 @@ pub fn start_gateway(
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         // A body that stays here keeps its transfer alive; transfers are drained before this server is.
         .shutdown_timeout(drain.as_secs().max(1))
-        .disable_signals()
-        .listen(listener)?
-        .run();
-    Ok(spawn(server))
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
+        .disable_signals();
+    let server = match doors.tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
+    Ok(spawn(server.run()))
 }
 
 /// Serves health, readiness and metrics.

@@ -1,5 +1,6 @@
 //! The whole HTTP side over real sockets, with a mesh in memory behind it.
 
+mod auth;
 mod deep;
 mod downloads;
 mod fake;
@@ -25,6 +26,7 @@ use self::fake_checker::FakeChecker;
 use self::fake_drive::FakeDrive;
 use super::server::{Running, start_gateway};
 use super::{Gateway, Probes};
+use crate::access::OpenedDoors;
 use crate::config::{Limits, LogConfig, LogFormat, LogLevel};
 
 const SEGMENT_BYTES: u32 = 64 << 10;
@@ -48,6 +50,10 @@ impl Rig {
     }
 
     fn with(limits: Limits) -> Rig {
+        Rig::behind(OpenedDoors::default(), limits)
+    }
+
+    fn behind(doors: OpenedDoors, limits: Limits) -> Rig {
         listen_to_logs();
         let fake = Fake::new();
         let drive = Arc::new(FakeDrive::default());
@@ -75,7 +81,7 @@ impl Rig {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (gateway, probes) = (web::Data::new(gateway), web::Data::new(probes));
-        let server = start_gateway(listener, gateway, probes, 1).unwrap();
+        let server = start_gateway(listener, gateway, probes, 1, doors).unwrap();
         Rig {
             fake,
             drive,
