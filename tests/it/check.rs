@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
-use truckee_tests::rig::{self, Cluster, http::Http};
+use truckee_tests::rig::{self, Cluster, Http};
 
 use crate::program;
 

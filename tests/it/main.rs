@@ -3,6 +3,7 @@
 //! One binary, because each further one is linked with everything.
 
 mod browser;
+mod check;
 mod cli;
 mod clients;
 mod commands;
