@@ -15,6 +15,10 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Mono;
     /// The calendar, in seconds since 1970.
     fn unix(&self) -> UnixSeconds;
+    /// The calendar, in milliseconds since 1970.
+    fn unix_millis(&self) -> u64 {
+        self.unix().as_secs().saturating_mul(1000)
+    }
     /// The moment `at` in the terms of tokio's timers.
     fn instant(&self, at: Mono) -> Instant;
 }
@@ -53,6 +57,12 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
         UnixSeconds::from_secs(since_1970.as_secs())
+    }
+
+    fn unix_millis(&self) -> u64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        // As above.
+        u64::try_from(since_1970.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn instant(&self, at: Mono) -> Instant {

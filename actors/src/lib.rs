@@ -4,6 +4,7 @@ pub mod call;
 pub mod clock;
 pub mod cpu;
 pub mod directory;
+pub mod drive;
 pub mod gate;
 pub mod inbound;
 pub mod link;

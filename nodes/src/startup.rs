@@ -12,10 +12,11 @@ use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use truckee_actors::clock::{ClockHandle, SystemClock};
 use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
+use truckee_actors::drive::{Drive, DriveConfig, Limits as DriveLimits};
 use truckee_actors::mesh::MeshLimits;
 use truckee_actors::metrics as names;
 use truckee_actors::node::{MeshAccess, Node, NodeFailure, NodeParts};
-use truckee_actors::supervise::Health;
+use truckee_actors::supervise::{ChildSpec, Health};
 use truckee_actors::tls::TlsIdentity;
 use truckee_actors::transfers::{Transfers, TransfersConfig};
 use truckee_engine::invite::{Address, Invite, InviteSecret};
@@ -25,9 +26,9 @@ use truckee_grid::ids::NodeId;
 use truckee_grid::keys::ConvergenceSecret;
 use truckee_grid::placement::Candidate;
 
+use crate::access::OpenedDoors;
 use crate::config::{Config, ErasureEngine};
 use crate::dir::NodeDir;
-use crate::http::drive_port::NoDrive;
 use crate::http::server::{self, Running as HttpServer};
 use crate::http::{Alive, Gateway, Probes};
 use crate::identity::{self, Secret, SecretKind, random_secret};
@@ -54,7 +55,13 @@ pub(crate) struct Running {
 struct RunningGateway {
     state: web::Data<Gateway>,
     server: HttpServer,
+    behind: Behind,
+}
+
+/// What the HTTP side of a gateway stands on.
+struct Behind {
     transfers: Transfers,
+    drive: Drive,
 }
 
 /// Sockets, bound before anything else starts, so that a port in use is found before the mesh hears of the node.
@@ -87,6 +94,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let seed: Secret<32> = identity::load(&dir.identity_path(), SecretKind::Identity)?;
     let tls = TlsIdentity::from_seed(&seed)?;
     let node_id = tls.node_id();
+    let doors = open_doors(dir, config)?;
     let sockets = Sockets::bind(dir, config)?;
     let addresses = advertised(config, sockets.mesh.local_addr()?)?;
     let invite_secret = load_invite_secret(dir, config)?;
@@ -105,7 +113,8 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let admitted = Box::new(move || membership.has_grant());
     let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
     let view = Arc::new(view.with_vdrive(services.vdrive_health()));
-    let transfers = start_transfers(config, &own, &mesh, &clock, &services)?;
+    let behind = start_behind(config, &own, &mesh, &clock, &services)?;
+    let (behind, above) = behind.map_or((None, Vec::new()), |(behind, child)| (Some(behind), vec![child]));
     let Wired {
         admission,
         router,
@@ -122,7 +131,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
         router,
         listeners,
         below: children,
-        above: Vec::new(),
+        above,
         socket: sockets.mesh,
         limits: MeshLimits::default(),
         seed: *random_secret()?,
@@ -131,7 +140,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     actix_rt::spawn(Arc::clone(&view).keep_asking());
 
     let probes = web::Data::new(probes(dir, &view, node.health(), recorder));
-    let gateway = start_http(dir, config, sockets.gateway, transfers, &view, &probes)?;
+    let gateway = start_http(dir, config, sockets.gateway, behind, &view, &probes, doors)?;
     let probes = server::start_probes(sockets.metrics, probes)?;
     Ok(Running {
         run_file,
@@ -159,16 +168,18 @@ impl Running {
         if let Some(RunningGateway {
             state,
             server,
-            transfers,
+            behind: Behind { transfers, drive },
         }) = self.gateway
         {
             state.close();
             // The server ends when the answers of the transfers are out; both have the same deadline.
-            let (cancelled, stopped) = tokio::join!(transfers.drain(drain), server.stop(true));
+            let (cancelled, changes, stopped) =
+                tokio::join!(transfers.drain(drain), drive.drain(drain), server.stop(true));
+            let cancelled = cancelled + changes;
             if cancelled > 0 {
                 tracing::warn!(
                     cancelled,
-                    "transfers were still under way and have been cancelled"
+                    "transfers or changes were still under way and have been cancelled"
                 );
             }
             log_stop("gateway", stopped);
@@ -197,16 +208,37 @@ fn run_file(
         .as_ref()
         .map(TcpListener::local_addr)
         .transpose()?;
+    let tls = config
+        .gateway
+        .as_ref()
+        .is_some_and(|gateway| gateway.doors.tls.is_some());
+    let scheme = if tls { "https" } else { "http" };
     Ok(RunFile {
         pid: std::process::id(),
         node_id: node_id.to_base32(),
         nickname: config.nickname.clone(),
         roles: config.roles.clone(),
         mesh: sockets.mesh.local_addr()?,
-        http: http.map(|address| format!("http://{address}")),
+        http: http.map(|address| format!("{scheme}://{address}")),
         metrics: Some(sockets.metrics.local_addr()?),
         invite: invite.map(|invite| invite.to_text().as_str().to_owned()),
     })
+}
+
+/// Reads the token and the certificates of the gateway, and says what is left open.
+fn open_doors(dir: &NodeDir, config: &Config) -> Result<OpenedDoors, RunError> {
+    let Some(gateway) = &config.gateway else {
+        return Ok(OpenedDoors::default());
+    };
+    let doors = OpenedDoors::open(dir, &gateway.doors)?;
+    if !gateway.listen.ip().is_loopback() {
+        if doors.token.is_none() {
+            tracing::warn!(listen = %gateway.listen, "whoever reaches the gateway may use it");
+        } else if doors.tls.is_none() {
+            tracing::warn!(listen = %gateway.listen, "the access token travels in the clear unless a proxy adds TLS");
+        }
+    }
+    Ok(doors)
 }
 
 fn own_facts(config: &Config, node_id: NodeId, addresses: &[Address]) -> OwnFacts {
@@ -260,13 +292,14 @@ fn load_invite_secret(dir: &NodeDir, config: &Config) -> Result<Option<InviteSec
     Ok(Some(InviteSecret::from_bytes(*secret)))
 }
 
-fn start_transfers(
+/// Transfers and the drive, if the node is a gateway, and the child that is the drive's actor.
+fn start_behind(
     config: &Config,
     own: &OwnFacts,
     mesh: &truckee_actors::call::MeshHandle,
     clock: &ClockHandle,
     services: &Services,
-) -> Result<Option<Transfers>, RunError> {
+) -> Result<Option<(Behind, ChildSpec)>, RunError> {
     let Some(gateway) = &config.gateway else {
         return Ok(None);
     };
@@ -295,7 +328,17 @@ fn start_transfers(
     }
     let own_candidate = config.roles.contains(&Role::Storage);
     let cpu = CpuHandle::new(ThreadPool::start(config.limits.cpu_threads, QUEUE_JOBS_MAX)?);
-    Ok(Some(Transfers::start(TransfersConfig {
+    let own_drive = config.vdrive.is_some().then_some(own.node_id);
+    let drive = DriveConfig {
+        mesh: mesh.clone(),
+        cpu: cpu.clone(),
+        clock: Arc::clone(clock),
+        directory: services.directory(),
+        own: own_drive,
+        limits: DriveLimits::default(),
+    };
+    let (drive, child) = Drive::prepare(drive, *random_secret()?);
+    let transfers = Transfers::start(TransfersConfig {
         mesh: mesh.clone(),
         cpu,
         clock: Arc::clone(clock),
@@ -307,7 +350,8 @@ fn start_transfers(
         }),
         upload_bytes: config.limits.upload_bytes as usize,
         download_bytes: config.limits.download_bytes as usize,
-    })))
+    });
+    Ok(Some((Behind { transfers, drive }, child)))
 }
 
 /// The gateway's HTTP side, if the node has that role.
@@ -315,19 +359,20 @@ fn start_http(
     dir: &NodeDir,
     config: &Config,
     socket: Option<TcpListener>,
-    transfers: Option<Transfers>,
+    behind: Option<Behind>,
     view: &Arc<MeshView>,
     probes: &web::Data<Probes>,
+    doors: OpenedDoors,
 ) -> Result<Option<RunningGateway>, RunError> {
-    let (Some(gateway), Some(socket), Some(transfers)) = (&config.gateway, socket, transfers) else {
+    let (Some(gateway), Some(socket), Some(behind)) = (&config.gateway, socket, behind) else {
         return Ok(None);
     };
-    let state = web::Data::new(gateway_state(dir, config, gateway.encoding, &transfers, view)?);
-    let server = server::start_gateway(socket, state.clone(), probes.clone(), gateway.workers)?;
+    let state = web::Data::new(gateway_state(dir, config, gateway.encoding, &behind, view)?);
+    let server = server::start_gateway(socket, state.clone(), probes.clone(), gateway.workers, doors)?;
     Ok(Some(RunningGateway {
         state,
         server,
-        transfers,
+        behind,
     }))
 }
 
@@ -335,15 +380,15 @@ fn gateway_state(
     dir: &NodeDir,
     config: &Config,
     encoding: truckee_grid::params::Encoding,
-    transfers: &Transfers,
+    behind: &Behind,
     view: &Arc<MeshView>,
 ) -> Result<Gateway, RunError> {
     let path = dir.convergence_secret_path();
     let convergence: Secret<32> = identity::load_or_create(&path, SecretKind::Convergence)?;
     Ok(Gateway::new(
-        Arc::new(transfers.clone()),
-        Arc::new(NoDrive),
-        Arc::new(transfers.clone()),
+        Arc::new(behind.transfers.clone()),
+        Arc::new(behind.drive.clone()),
+        Arc::new(behind.transfers.clone()),
         Arc::clone(view) as _,
         encoding,
         config.limits.clone(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use truckee_actors::drive::Drive;
 use truckee_engine::drive::{DirectoryView, DriveError, Edit, Edited};
 use truckee_grid::caps::MutableCap;
 use truckee_grid::drive::{Child, RowName};
@@ -23,6 +24,27 @@ pub trait DrivePort: Send + Sync + 'static {
 
     /// Whether the mesh has a vdrive that can be asked now; else why not.
     fn reachable(&self) -> Result<(), DriveError>;
+}
+
+impl DrivePort for Drive {
+    fn create(&self, key: WriteKey, rows: Vec<(RowName, Child)>) -> PortFuture<Result<(), DriveError>> {
+        let drive = self.clone();
+        Box::pin(async move { drive.create(key, rows).await })
+    }
+
+    fn read(&self, cap: &MutableCap) -> PortFuture<Result<Arc<DirectoryView>, DriveError>> {
+        let (drive, cap) = (self.clone(), cap.clone());
+        Box::pin(async move { drive.read(&cap).await })
+    }
+
+    fn edit(&self, cap: &MutableCap, edits: Vec<Edit>) -> PortFuture<Result<Vec<Edited>, DriveError>> {
+        let (drive, cap) = (self.clone(), cap.clone());
+        Box::pin(async move { drive.edit(&cap, edits).await })
+    }
+
+    fn reachable(&self) -> Result<(), DriveError> {
+        Drive::reachable(self)
+    }
 }
 
 /// Stands where a node has no drive: says so to everything.
