@@ -77,6 +77,9 @@ pub(crate) struct ClientArgs {
     /// Address of the gateway [default: that of the cluster in ./truckee-cluster, else http://127.0.0.1:3456]
     #[arg(long, value_name = "URL", env = "TRUCKEE_GATEWAY")]
     pub(crate) gateway: Option<String>,
+    /// Certificates to believe of an https:// gateway, such as its own [default: those of the system]
+    #[arg(long, value_name = "FILE", env = "TRUCKEE_CA")]
+    pub(crate) ca: Option<PathBuf>,
     /// File with the gateway's access token
     #[arg(long, value_name = "FILE", env = "TRUCKEE_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -2,14 +2,17 @@
 //!
 //! Owns where the gateway is looked for, the timeouts, the access token, and how answers become errors; what can be asked
 //! of directories stands in [`crate::client`]. Bodies stream both ways and are never held whole. Environment proxies are
-//! not used: a cap in a request line is a secret, and a gateway stands beside its user. Speaks plain HTTP only; a gateway
-//! elsewhere is reached through a tunnel.
+//! not used: a cap in a request line is a secret, and a gateway stands beside its user. A gateway elsewhere is reached by
+//! `https://`.
+
+mod tls;
 
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{Method, Request, Response};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 use zeroize::Zeroizing;
 
@@ -112,13 +115,12 @@ impl Gateway {
     /// # Errors
     /// When the address or the token has no usable form or the cluster file is broken.
     pub(crate) fn of(args: &ClientArgs) -> Result<Gateway, CliError> {
-        let mut gateway = match &args.gateway {
-            Some(given) => Gateway::at(given)?,
-            None => match ClusterFile::read(Path::new(DEFAULT_DIR))? {
-                Some(cluster) => Gateway::at(&cluster.gateway)?,
-                None => Gateway::at(DEFAULT_GATEWAY)?,
-            },
+        let address = match &args.gateway {
+            Some(given) => given.clone(),
+            None => ClusterFile::read(Path::new(DEFAULT_DIR))?
+                .map_or_else(|| DEFAULT_GATEWAY.to_owned(), |cluster| cluster.gateway),
         };
+        let mut gateway = Gateway::with_ca(&address, args.ca.as_deref())?;
         let token = match (&args.token_file, &args.token) {
             (Some(path), _) => Some(read_token(path)?),
             (None, Some(token)) => Some(Zeroizing::new(token.clone())),
@@ -128,15 +130,26 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// The gateway at `address`: `http://host:port` or `host:port`.
+    /// The gateway at `address`: `http://host:port`, `https://host:port` or `host:port`.
     ///
     /// # Errors
     /// When the address has no usable form.
     pub fn at(address: &str) -> Result<Gateway, CliError> {
+        Gateway::with_ca(address, None)
+    }
+
+    /// The same; an `https://` gateway must have a certificate that is in the file `ca`, or signed by one that is.
+    pub(crate) fn with_ca(address: &str, ca: Option<&Path>) -> Result<Gateway, CliError> {
         let url = normalise(address)?;
+        let tls = if url.starts_with("https:") {
+            tls::config(ca)?
+        } else {
+            TlsConfig::default()
+        };
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
+            .tls_config(tls)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(SILENCE_TIMEOUT))
             .timeout_per_write(Some(SILENCE_TIMEOUT))
@@ -329,7 +342,7 @@ impl Gateway {
     }
 }
 
-/// Brings an address into the form `http://host:port`.
+/// Brings an address into the form `http://host:port` or `https://host:port`.
 fn normalise(address: &str) -> Result<String, CliError> {
     let usage = |hint: &str| CliError::Usage {
         what: "the gateway's address",
@@ -337,21 +350,16 @@ fn normalise(address: &str) -> Result<String, CliError> {
         hint: hint.to_owned(),
     };
     let trimmed = address.trim();
-    let authority = match trimmed.split_once("://") {
-        None => trimmed,
-        Some(("http", rest)) => rest,
-        Some(("https", _)) => {
-            return Err(usage(
-                "this program speaks plain http://; reach a gateway elsewhere through a tunnel",
-            ));
-        }
+    let (scheme, authority) = match trimmed.split_once("://") {
+        None => ("http", trimmed),
+        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
         Some(_) => return Err(usage("it should look like http://127.0.0.1:3456")),
     };
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
         return Err(usage("it should look like http://127.0.0.1:3456"));
     }
-    Ok(format!("http://{authority}"))
+    Ok(format!("{scheme}://{authority}"))
 }
 
 /// The token in a file: its first line.

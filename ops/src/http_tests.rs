@@ -36,9 +36,10 @@ fn serve_once(answer: &'static str) -> (Gateway, JoinHandle<String>) {
 fn addresses_are_normalised_or_refused() {
     assert_eq!(normalise("127.0.0.1:3456").unwrap(), "http://127.0.0.1:3456");
     assert_eq!(normalise("http://[::1]:80/").unwrap(), "http://[::1]:80");
+    assert_eq!(normalise("https://host/").unwrap(), "https://host");
     for bad in [
         "",
-        "https://host",
+        "https://",
         "ftp://host",
         "http://",
         "http://host/path",

@@ -26,7 +26,7 @@ pub(crate) fn import(args: &ImportArgs) -> Result<(), CliError> {
         hint: "it should look like http://127.0.0.1:3456/uri/URI:DIR2:…".into(),
     })?;
     let drive = Drive::open(&args.drive)?;
-    let source = Gateway::at(&address)?;
+    let source = Gateway::with_ca(&address, args.drive.client.ca.as_deref())?;
     let node = source.node(&place)?;
     let (target, slash) = parse_grid(&args.target, &drive.aliases)?;
     let mut tree = Tree::new(true);
@@ -62,7 +62,7 @@ pub(crate) fn import(args: &ImportArgs) -> Result<(), CliError> {
 /// Address of the gateway and the place that a URL of the web API names.
 fn parse_url(url: &str) -> Option<(String, Place)> {
     let without_query = url.split(['?', '#']).next().unwrap_or(url);
-    let rest = without_query.strip_prefix("http://")?;
+    let (scheme, rest) = without_query.split_once("://")?;
     let (authority, path) = rest.split_once('/')?;
     let path = path.strip_prefix("uri/").or_else(|| path.strip_prefix("cap/"))?;
     // Caps have no slash, so the first one that was not encoded ends it.
@@ -78,7 +78,7 @@ fn parse_url(url: &str) -> Option<(String, Place)> {
             part => place = place.child(&part),
         }
     }
-    Some((format!("http://{authority}"), place))
+    Some((format!("{scheme}://{authority}"), place))
 }
 
 /// Undoes percent-encoding; `None` if it is broken or no UTF-8.
@@ -105,6 +105,8 @@ mod tests {
 
     #[test]
     fn urls_as_browsers_show_them() {
+        let (address, _) = parse_url("https://h/uri/URI:LIT:").unwrap();
+        assert_eq!(address, "https://h");
         for (url, place) in [
             ("http://h:1/uri/URI:DIR2:a:b", "URI:DIR2:a:b"),
             ("http://h:1/uri/URI%3ADIR2%3Aa%3Ab/", "URI:DIR2:a:b"),

@@ -192,7 +192,11 @@ fn a_tree_of_another_gateway_is_carried_and_taken_up_again() {
         "only what was missing, and the file whose size is not told"
     );
     assert_eq!(ours.names("old/src/many").len(), 249);
-    ours.run(&["import", "--force", &url, "home:old"]).unwrap_err();
+    let outcome = ours.run(&["import", "--force", &url, "home:old"]);
+    assert!(
+        matches!(outcome, Err(CliError::Partly { failed: 1, .. })),
+        "{outcome:?}"
+    );
     assert!(ours.fake.count("PUT /uri") > 250);
 }
 
