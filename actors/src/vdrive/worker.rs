@@ -15,8 +15,8 @@ use truckee_engine::time::Mono;
 use truckee_engine::vdrive::judge_signature;
 use truckee_wire::message::{CommitChange, Failure, FailureCode, Request, Response};
 
-use super::VdriveHealth;
 use super::sql::{Database, DatabaseUrl, Dialect, Judged, SqlError};
+use super::{REQUESTS_MAX, VdriveHealth};
 use crate::clock::ClockHandle;
 use crate::gate::{BytePermit, CountPermit};
 use crate::inbound::{CancelFlag, Responder, Served};
@@ -56,7 +56,7 @@ struct Answering {
 }
 
 /// The way to the thread. When it is dropped, the thread answers what it has and ends.
-pub(super) struct Worker(mpsc::UnboundedSender<Job>);
+pub(super) struct Worker(mpsc::Sender<Job>);
 
 /// What tasks of the thread share.
 struct Shared {
@@ -72,8 +72,8 @@ impl Worker {
         clock: ClockHandle,
         health: VdriveHealth,
     ) -> (Option<Worker>, oneshot::Receiver<()>) {
-        // Bounded by the permits that each job holds.
-        let (sender, jobs) = mpsc::unbounded_channel();
+        // Each job holds a permit, so there is always room.
+        let (sender, jobs) = mpsc::channel(REQUESTS_MAX);
         let (done, ended) = oneshot::channel();
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -90,16 +90,13 @@ impl Worker {
 
     /// Hands over a job.
     pub(super) fn give(&self, job: Job) -> Result<(), Box<Job>> {
-        self.0.send(job).map_err(|refused| Box::new(refused.0))
+        self.0
+            .try_send(job)
+            .map_err(|refused| Box::new(refused.into_inner()))
     }
 }
 
-async fn serve(
-    url: &DatabaseUrl,
-    clock: ClockHandle,
-    health: VdriveHealth,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-) {
+async fn serve(url: &DatabaseUrl, clock: ClockHandle, health: VdriveHealth, mut jobs: mpsc::Receiver<Job>) {
     let database = match Database::open(url) {
         Ok(database) => database,
         Err(error) => {
@@ -114,7 +111,7 @@ async fn serve(
         health,
     });
     let probe = tokio::task::spawn_local(probe(Rc::clone(&shared)));
-    let (queue, waiting) = mpsc::unbounded_channel();
+    let (queue, waiting) = mpsc::channel(REQUESTS_MAX);
     let writer = tokio::task::spawn_local(write_together(Rc::clone(&shared), waiting));
     let mut tasks = JoinSet::new();
     loop {
@@ -153,7 +150,7 @@ async fn probe(shared: Rc<Shared>) {
 }
 
 /// The one writer of SQLite.
-async fn write_together(shared: Rc<Shared>, mut waiting: mpsc::UnboundedReceiver<Change>) {
+async fn write_together(shared: Rc<Shared>, mut waiting: mpsc::Receiver<Change>) {
     let mut together = Vec::with_capacity(TOGETHER_MAX);
     while waiting.recv_many(&mut together, TOGETHER_MAX).await > 0 {
         shared.commit(together.drain(..)).await;
@@ -161,7 +158,7 @@ async fn write_together(shared: Rc<Shared>, mut waiting: mpsc::UnboundedReceiver
 }
 
 impl Shared {
-    fn begin(self: &Rc<Shared>, job: Job, queue: &mpsc::UnboundedSender<Change>, tasks: &mut JoinSet<()>) {
+    fn begin(self: &Rc<Shared>, job: Job, queue: &mpsc::Sender<Change>, tasks: &mut JoinSet<()>) {
         let answering = Answering {
             kind: job.request.kind().name(),
             deadline: job.deadline,
@@ -176,7 +173,7 @@ impl Shared {
                 tasks.spawn_local(async move {
                     if let Some(answering) = shared.still_wanted(answering) {
                         let got = shared.database.get(&get).await;
-                        let served = shared.served(got).map(Response::RowsGot);
+                        let served = shared.served(got).map(|got| Response::RowsGot(Box::new(got)));
                         shared.answer(answering, served, "ok");
                     }
                 });
@@ -188,7 +185,7 @@ impl Shared {
                 };
                 if self.database.dialect() == Dialect::Sqlite {
                     // The writer ends after this loop; if it panicked, the responder answers.
-                    queue.send(change).ok();
+                    queue.try_send(change).ok();
                 } else {
                     tasks.spawn_local(async move { shared.commit([change]).await });
                 }
@@ -237,7 +234,7 @@ impl Shared {
         match judged {
             Ok(taken) => {
                 let outcome = if taken.taken { "ok" } else { "behind" };
-                self.answer(job, Ok(Response::ChangeTaken(taken)), outcome);
+                self.answer(job, Ok(Response::ChangeTaken(Box::new(taken))), outcome);
             }
             Err(refused) => self.answer(job, Err(refused.failure()), "refused"),
         }

@@ -86,7 +86,9 @@ impl Layout {
 
     /// Sets up the vdrive if it is new, also in a cluster that was made without one.
     pub(crate) fn ensure_vdrive(&self, invite: &str) -> Result<(), CliError> {
-        self.ensure(VDRIVE, Role::Vdrive, |spec| spec.invites = vec![invite.to_owned()])
+        self.ensure(VDRIVE, Role::Vdrive, |spec| {
+            spec.invites = vec![invite.to_owned()]
+        })
     }
 
     /// Sets up a storage peer if it is new.

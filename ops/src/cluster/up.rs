@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::UpArgs;
 use crate::cluster::file::{ClusterFile, NodeEntry};
-use crate::cluster::layout::{GATEWAY, INTRODUCER, Layout};
+use crate::cluster::layout::{GATEWAY, INTRODUCER, Layout, VDRIVE};
 use crate::cluster::observe::Observers;
 use crate::cluster::process::{Process, log_path};
 use crate::cluster::signals::{Event, Signals};
@@ -85,6 +85,8 @@ impl Cluster {
         self.layout.ensure_introducer()?;
         self.spawn(INTRODUCER)?;
         self.until_ready(signals)?;
+        self.layout.ensure_vdrive(&self.invite)?;
+        self.spawn(VDRIVE)?;
         for name in self.layout.storage_names() {
             self.layout.ensure_storage(&name, &self.invite)?;
             self.spawn(&name)?;

@@ -122,9 +122,9 @@ pub enum Response {
     /// To [`Request::PushRoster`].
     RosterPushed,
     /// To [`Request::GetRows`].
-    RowsGot(RowsGot),
+    RowsGot(Box<RowsGot>),
     /// To [`Request::CommitChange`].
-    ChangeTaken(ChangeTaken),
+    ChangeTaken(Box<ChangeTaken>),
 }
 
 impl Request {

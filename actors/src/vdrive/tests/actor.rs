@@ -72,7 +72,9 @@ fn many_at_once_are_all_answered_and_the_thread_ends_after_them() {
 
 #[test]
 fn a_database_that_is_away_is_an_answer_and_not_the_end() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     // Nothing listens there: the port was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let url = format!("postgres://nobody:hunter2@{}/none", port.expect("a port"));

@@ -100,7 +100,9 @@ fn a_death_between_any_two_statements_leaves_all_or_nothing() {
             dying.halt.set(Some(step));
             let changes = [&change];
             let commits = dying.commit_once(&changes);
-            let died = tokio::time::timeout(Duration::from_millis(300), commits).await.is_err();
+            let died = tokio::time::timeout(Duration::from_millis(300), commits)
+                .await
+                .is_err();
             drop(dying);
 
             let alive = Database::open(&url).expect("opens");

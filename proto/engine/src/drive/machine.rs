@@ -295,8 +295,8 @@ impl Drive {
         let Purpose { key, vdrive } = call.what;
         self.directory(key).tokens.retain(|other| *other != token);
         match result {
-            Ok(Response::RowsGot(got)) => self.on_rows(now, key, vdrive, got),
-            Ok(Response::ChangeTaken(taken)) => self.on_taken(now, key, vdrive, taken),
+            Ok(Response::RowsGot(got)) => self.on_rows(now, key, vdrive, *got),
+            Ok(Response::ChangeTaken(taken)) => self.on_taken(now, key, vdrive, *taken),
             // The session only passes on answers of the kind that was asked for.
             Ok(_) => self.on_failed(now, key, vdrive, &CallError::LinkLost),
             Err(error) => self.on_failed(now, key, vdrive, &error),

@@ -48,8 +48,10 @@ impl ModelVdrive {
     /// The refusal that a node would send.
     pub fn serve(&mut self, request: &Request) -> Result<Response, Failure> {
         match request {
-            Request::GetRows(get) => Ok(Response::RowsGot(self.get(get))),
-            Request::CommitChange(change) => self.commit(change).map(Response::ChangeTaken),
+            Request::GetRows(get) => Ok(Response::RowsGot(Box::new(self.get(get)))),
+            Request::CommitChange(change) => self
+                .commit(change)
+                .map(|taken| Response::ChangeTaken(Box::new(taken))),
             _ => Err(Failure::new(
                 FailureCode::Unsupported,
                 "a vdrive does not serve this",

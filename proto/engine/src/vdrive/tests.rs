@@ -60,7 +60,7 @@ impl Owner {
 
 fn commit(server: &mut ModelVdrive, change: &CommitChange) -> Result<ChangeTaken, Failure> {
     match server.serve(&Request::CommitChange(change.clone()))? {
-        Response::ChangeTaken(taken) => Ok(taken),
+        Response::ChangeTaken(taken) => Ok(*taken),
         other => panic!("{other:?}"),
     }
 }
@@ -83,7 +83,7 @@ fn get(
         bytes_max: bytes_max as u32,
     };
     match server.serve(&Request::GetRows(get)) {
-        Ok(Response::RowsGot(got)) => got,
+        Ok(Response::RowsGot(got)) => *got,
         other => panic!("{other:?}"),
     }
 }

@@ -100,8 +100,8 @@ fn response_from_wire(body: Body) -> Result<Response, ConvertError> {
         }
         Body::RosterSynced(synced) => Response::RosterSynced(synced_from_wire(synced)?),
         Body::RosterPushed(_) => Response::RosterPushed,
-        Body::RowsGot(got) => Response::RowsGot(got_from_wire(&got)?),
-        Body::ChangeTaken(taken) => Response::ChangeTaken(taken_from_wire(&taken)?),
+        Body::RowsGot(got) => Response::RowsGot(Box::new(got_from_wire(&got)?)),
+        Body::ChangeTaken(taken) => Response::ChangeTaken(Box::new(taken_from_wire(&taken)?)),
     })
 }
 

@@ -250,8 +250,8 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
                 }))
             }),
         Just(Ok(Response::RosterPushed)),
-        drive::got().prop_map(|got| Ok(Response::RowsGot(got))),
-        drive::taken().prop_map(|taken| Ok(Response::ChangeTaken(taken))),
+        drive::got().prop_map(|got| Ok(Response::RowsGot(Box::new(got)))),
+        drive::taken().prop_map(|taken| Ok(Response::ChangeTaken(Box::new(taken)))),
     ]
 }
 

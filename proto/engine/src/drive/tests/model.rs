@@ -42,7 +42,7 @@ pub(super) struct Dir {
 impl Db {
     fn serve(&mut self, request: &Request, page_rows: usize) -> Result<Response, Failure> {
         match request {
-            Request::GetRows(get) => Ok(Response::RowsGot(self.rows(get, page_rows))),
+            Request::GetRows(get) => Ok(Response::RowsGot(Box::new(self.rows(get, page_rows)))),
             Request::CommitChange(commit) => {
                 let database = self.id;
                 let taken = self.commit(&commit.head, &commit.changes)?;
@@ -50,11 +50,11 @@ impl Db {
                     .directories
                     .get(&commit.head.head.directory)
                     .map(|dir| dir.head);
-                Ok(Response::ChangeTaken(ChangeTaken {
+                Ok(Response::ChangeTaken(Box::new(ChangeTaken {
                     database,
                     taken,
                     head,
-                }))
+                })))
             }
             _ => panic!("the drive asks nothing else"),
         }

@@ -250,7 +250,7 @@ fn rows_are_bounded() {
 #[test]
 fn parts_of_a_page_go_together() {
     let page = |head: bool, whole: bool, next: Option<u8>, rows: &[(u8, u32, usize)]| {
-        let mut got = Response::RowsGot(RowsGot {
+        let mut got = Response::RowsGot(Box::new(RowsGot {
             database: [0; 16],
             head: head.then(|| SignedHead {
                 head: DirectoryHead {
@@ -268,7 +268,7 @@ fn parts_of_a_page_go_together() {
             whole,
             rows: Vec::new(),
             next: next.map(|id| RowId([id; 32])),
-        });
+        }));
         got.attach_payload(payload(rows))
     };
     assert_eq!(page(true, true, Some(2), &[(1, 1, 1), (2, 1, 1)]), Ok(()));
