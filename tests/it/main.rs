@@ -8,6 +8,7 @@ mod cli;
 mod clients;
 mod commands;
 mod damage;
+mod drive;
 mod freeze;
 mod full;
 mod lifecycle;

@@ -196,6 +196,8 @@ async fn a_dropped_call_is_taken_back_and_a_drain_waits_for_the_others() {
     let gone = tokio::time::timeout(Duration::from_millis(100), bench.drive.read(&cap)).await;
     assert!(gone.is_err());
     assert_eq!(bench.drive.active(), 0);
+    // The question itself goes on until patience ends: others could share its answer.
+    tokio::time::sleep(Duration::from_secs(20)).await;
     let (drive, other) = (bench.drive.clone(), cap.clone());
     let edit = tokio::task::spawn_local(async move { drive.edit(&other, set("a")).await });
     tokio::task::yield_now().await;
