@@ -96,10 +96,11 @@ impl Fake {
         while let Some(request) = read(&mut reader, stream) {
             let (status, body) = self.state.lock().unwrap().answer(&request);
             let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
+            // In one piece: of two, the second would wait until the first is acknowledged.
             let mut out = stream;
-            out.write_all(head.as_bytes())
-                .and_then(|()| out.write_all(&body))
-                .unwrap();
+            if out.write_all(&[head.as_bytes(), &body].concat()).is_err() {
+                return;
+            }
         }
     }
 }
