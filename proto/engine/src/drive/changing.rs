@@ -10,7 +10,8 @@ use truckee_wire::message::{ChangeTaken, CommitChange, Request};
 use super::DriveError;
 use super::asking::Asking;
 use super::directory::{Doing, Key};
-use super::machine::{Drive, Note, Outcome, TRIES_MAX};
+use super::machine::{Drive, TRIES_MAX};
+use super::types::{Note, Outcome};
 use super::work::{Change, Prepared, What};
 use crate::time::Mono;
 

@@ -23,15 +23,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use truckee_grid::drive::{Child, DirectoryKeys, RowName};
 use truckee_grid::ids::NodeId;
-use truckee_wire::message::{Lane, Request, Response};
+use truckee_wire::message::{Lane, Response};
 
-use super::asking::{DIRECTORY_BYTES_MAX, REQUEST_BUDGET, Step};
+use super::asking::{REQUEST_BUDGET, Step};
 use super::copy::Copy;
 use super::directory::{Batch, Directory, Doing, Key};
+use super::types::{Effect, JobId, Limits, Note, Outcome, Ticket};
 use super::vdrives::Vdrives;
 use super::versions::Versions;
 use super::work::{EditCall, Kind, What, Work, Worked};
-use super::{DirectoryView, DriveError, Edit, Edited};
+use super::{DriveError, Edit};
 use crate::session::CallError;
 use crate::time::Mono;
 use crate::transfer::{Calls, Token, earlier};
@@ -45,125 +46,6 @@ const BATCH_ROWS_MAX: usize = 2048;
 
 /// When those who found the drive full should come back.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
-
-/// Bounds of a drive.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of verified copies that are kept for the next reader.
-    pub copies_bytes: usize,
-    /// Sealed bytes of the largest directory that is read.
-    pub directory_bytes: usize,
-    /// Reads and changes under way.
-    pub tickets: usize,
-    /// Edits that wait.
-    pub edits: usize,
-    /// Directories whose highest version is remembered.
-    pub versions: usize,
-}
-
-impl Default for Limits {
-    /// For a gateway that is to stay below 128 MiB: 48 MiB of copies are some 60,000 children. 65,536 versions take
-    /// 10 MiB. A directory of 100,000 ordinary rows is 40 MB.
-    fn default() -> Self {
-        Self {
-            copies_bytes: 48 << 20,
-            directory_bytes: DIRECTORY_BYTES_MAX,
-            tickets: 16_384,
-            edits: 131_072,
-            versions: 65_536,
-        }
-    }
-}
-
-/// Names one call of a user of the drive; chosen by the shell, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// Names one piece of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(pub u64);
-
-/// What a call came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Of a read.
-    Read(Arc<DirectoryView>),
-    /// Of a change; one for each edit. Durable. Without any: of a creation.
-    Edited(Vec<Edited>),
-}
-
-/// Something that operators count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A copy was still the newest version.
-    Current,
-    /// A copy was brought up to date.
-    News {
-        /// Rows that changed.
-        rows: usize,
-    },
-    /// A directory was read as a whole.
-    Whole {
-        /// Rows of it.
-        rows: usize,
-    },
-    /// A change counts.
-    Taken {
-        /// Calls in it.
-        calls: usize,
-    },
-    /// Somebody else's change was first.
-    Conflict,
-    /// A request to a vdrive failed.
-    RequestFailed,
-    /// An answer does not add up.
-    Forged,
-    /// An older version was given out as the newest.
-    RolledBack,
-    /// Two vdrives keep different databases.
-    SplitDatabase,
-    /// A copy was dropped for others.
-    Evicted,
-}
-
-/// What the shell has to do, in this order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Send a request and report its end by [`Drive::handle_answer`].
-    Send {
-        /// Names the request.
-        token: Token,
-        /// To whom.
-        vdrive: NodeId,
-        /// What.
-        request: Request,
-        /// How urgent.
-        lane: Lane,
-        /// Time for it.
-        budget: Duration,
-    },
-    /// Nobody waits for this request any more.
-    CancelSend {
-        /// Names the request.
-        token: Token,
-    },
-    /// Run the work, on the CPU pool unless it is short, and report by [`Drive::handle_worked`].
-    Work {
-        /// Names it.
-        job: JobId,
-        /// What to run.
-        work: Work,
-    },
-    /// A call has ended. Exactly one for each ticket.
-    Finished {
-        /// Which call.
-        ticket: Ticket,
-        /// What it came to.
-        result: Result<Outcome, DriveError>,
-    },
-    /// Count this.
-    Note(Note),
-}
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug)]
@@ -181,18 +63,18 @@ pub struct Drive {
     pub(super) versions: Versions,
     pub(super) directories: BTreeMap<Key, Directory>,
     /// Where each call is.
-    tickets: BTreeMap<Ticket, Key>,
+    pub(super) tickets: BTreeMap<Ticket, Key>,
     /// Edits that wait or are under way.
     pub(super) edits: usize,
-    calls: Calls<Purpose>,
-    jobs: BTreeMap<JobId, Key>,
+    pub(super) calls: Calls<Purpose>,
+    pub(super) jobs: BTreeMap<JobId, Key>,
     next_job: u64,
     /// Directories about which something is under way.
-    busy: BTreeSet<Key>,
+    pub(super) busy: BTreeSet<Key>,
     /// Directories with a copy, the one that was not used for the longest first.
-    copies: BTreeSet<(u64, Key)>,
-    copies_bytes: usize,
-    clock: u64,
+    pub(super) copies: BTreeSet<(u64, Key)>,
+    pub(super) copies_bytes: usize,
+    pub(super) clock: u64,
     pub(super) random: StdRng,
     effects: VecDeque<Effect>,
 }
@@ -535,113 +417,6 @@ impl Drive {
             Doing::Fetching { asking, .. } => self.fail(key, asking.error(known)),
             Doing::Committing { prepared, asking } => self.give_up_change(key, prepared, asking),
             other => directory.doing = other,
-        }
-    }
-
-    /// Takes back the requests of what was under way.
-    pub(super) fn cancel_requests(&mut self, key: Key) {
-        for token in std::mem::take(&mut self.directory(key).tokens) {
-            if self.calls.close(token).is_some() {
-                self.push(Effect::CancelSend { token });
-            }
-        }
-    }
-
-    /// Ends all that waits for what is under way.
-    pub(super) fn fail(&mut self, key: Key, error: DriveError) {
-        self.cancel_requests(key);
-        let directory = self.directory(key);
-        let doing = std::mem::replace(&mut directory.doing, Doing::Nothing);
-        // The shell may still be at it; its result is of no use to anybody then.
-        if let Doing::Opening { job, .. } | Doing::Preparing { job } = doing {
-            self.jobs.remove(&job);
-        }
-        let directory = self.directory(key);
-        let readers = std::mem::take(&mut directory.readers);
-        let batch = directory.batch.take();
-        for ticket in readers {
-            self.finish(ticket, Err(error.clone()));
-        }
-        let Some(batch) = batch else { return };
-        let sent = match (&doing, &batch.doubt) {
-            (_, Some(prepared)) => Some(prepared),
-            (Doing::Committing { prepared, .. }, None) => Some(prepared),
-            _ => None,
-        };
-        self.end_batch(&batch, batch.calls.len());
-        for (index, call) in batch.calls.iter().enumerate() {
-            let unknown =
-                sent.is_some_and(|sent| sent.answers.get(index).is_some_and(|answer| answer.in_change));
-            let error = if unknown {
-                DriveError::Unknown
-            } else {
-                error.clone()
-            };
-            self.finish(call.ticket, Err(error));
-        }
-    }
-
-    /// A copy becomes the newest that is known.
-    pub(super) fn install(&mut self, key: Key, copy: Arc<Copy>) {
-        self.versions.note(key.0, copy.version());
-        let directory = self.directory(key);
-        let stamp = directory.stamp;
-        let new = copy.bytes();
-        let old = directory.copy.replace(copy).map_or(0, |old| old.bytes());
-        self.copies_bytes = self.copies_bytes + new - old;
-        self.copies.insert((stamp, key));
-    }
-
-    /// Answers the readers that waited for this.
-    pub(super) fn serve_readers(&mut self, key: Key) {
-        let directory = self.directory(key);
-        let Some(copy) = &directory.copy else { return };
-        let view = Arc::clone(copy.view());
-        for ticket in std::mem::take(&mut directory.readers) {
-            self.finish(ticket, Ok(Outcome::Read(Arc::clone(&view))));
-        }
-    }
-
-    /// It is used now.
-    fn touch(&mut self, key: Key) {
-        self.clock += 1;
-        let stamp = self.clock;
-        let old = std::mem::replace(&mut self.directory(key).stamp, stamp);
-        if self.copies.remove(&(old, key)) {
-            self.copies.insert((stamp, key));
-        }
-    }
-
-    /// Forgets what nobody needs.
-    fn tidy(&mut self, key: Key) {
-        let (idle, empty) = self.directories.get(&key).map_or((true, false), |directory| {
-            (directory.is_idle(), directory.version() == 0)
-        });
-        if idle {
-            self.busy.remove(&key);
-        } else {
-            self.busy.insert(key);
-        }
-        if idle && empty {
-            self.directories.remove(&key);
-        }
-        if self.copies_bytes <= self.limits.copies_bytes {
-            return;
-        }
-        let idle: Vec<(u64, Key)> = self
-            .copies
-            .iter()
-            .filter(|(_, key)| self.directories.get(key).is_some_and(Directory::is_idle))
-            .copied()
-            .collect();
-        for (stamp, key) in idle {
-            if self.copies_bytes <= self.limits.copies_bytes {
-                break;
-            }
-            self.copies.remove(&(stamp, key));
-            let dropped = self.directories.remove(&key).and_then(|directory| directory.copy);
-            self.copies_bytes -= dropped.map_or(0, |copy| copy.bytes());
-            self.note(Note::Evicted);
         }
     }
 }

@@ -10,7 +10,8 @@ use super::DriveError;
 use super::asking::Asking;
 use super::copy::Copy;
 use super::directory::{Doing, Fetch, Key};
-use super::machine::{Drive, Note};
+use super::machine::Drive;
+use super::types::Note;
 use super::work::{Kind, Product, Worked};
 use crate::time::Mono;
 
