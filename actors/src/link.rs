@@ -31,7 +31,7 @@ use crate::net::Stream;
 pub const READ_BYTES: usize = 256 * 1024;
 
 /// From the first byte of a frame to its last: 256 KiB at 140 kbit/s. A peer that trickles is cut off.
-const FRAME_WITHIN: Duration = Duration::from_secs(15);
+pub const FRAME_WITHIN_DEFAULT: Duration = Duration::from_secs(15);
 
 /// Bytes of one batch of frames: large enough that a batch's overhead is nothing, small enough that a heartbeat
 /// behind two of them waits a millisecond or two on a fast line.
@@ -150,11 +150,12 @@ pub struct LinkPort {
 }
 
 impl LinkPort {
-    /// Starts the tasks of `stream` on this thread.
-    pub fn start(line: LineId, stream: Stream, owner: &LinkOwner) -> Self {
+    /// Starts the tasks of `stream` on this thread. A frame has to come whole within `frame_within` of its first byte.
+    pub fn start(line: LineId, stream: Stream, owner: &LinkOwner, frame_within: Duration) -> Self {
         let (read_half, write_half) = tokio::io::split(stream);
         let (batches, queue) = mpsc::channel(BATCHES_MAX);
-        let reader = tokio::task::spawn_local(read(line, read_half, owner.clone())).abort_handle();
+        let reader =
+            tokio::task::spawn_local(read(line, read_half, owner.clone(), frame_within)).abort_handle();
         let writer = tokio::task::spawn_local(write(line, write_half, queue, owner.clone())).abort_handle();
         Self {
             batches: Some(batches),
@@ -229,7 +230,7 @@ impl Drop for EndReport {
     }
 }
 
-async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner) {
+async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner, frame_within: Duration) {
     let mut report = EndReport {
         line,
         cause: LinkEnd::Finished,
@@ -239,6 +240,7 @@ async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner) {
         half,
         decoder: Decoder::new(),
         frame_since: None,
+        frame_within,
     };
     let received = counter!(names::LINK_RECEIVED_BYTES);
     loop {
@@ -269,6 +271,7 @@ struct Reader {
     decoder: Decoder,
     /// Since when the frame that is coming in has been.
     frame_since: Option<Instant>,
+    frame_within: Duration,
 }
 
 impl Reader {
@@ -297,7 +300,7 @@ impl Reader {
     async fn read_some(&mut self) -> Result<usize, LinkEnd> {
         let reading = self.half.read_buf(self.decoder.read_buffer());
         let read = match self.frame_since {
-            Some(since) => timeout_at(since + FRAME_WITHIN, reading)
+            Some(since) => timeout_at(since + self.frame_within, reading)
                 .await
                 .map_err(|_| LinkEnd::SlowFrame)?,
             None => reading.await,

@@ -151,6 +151,7 @@ pub(crate) fn short_limits() -> MeshLimits {
             ..session::Config::default()
         },
         join_within: Duration::from_millis(200),
+        frame_within: Duration::from_millis(250),
         ..MeshLimits::default()
     }
 }

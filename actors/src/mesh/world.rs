@@ -12,7 +12,7 @@ use truckee_wire::message::{Hello, PROTOCOL_VERSION, SessionId};
 use super::Table;
 use crate::clock::ClockHandle;
 use crate::inbound::{Admission, LinkId, LinkListener, Router};
-use crate::link::LineId;
+use crate::link::{FRAME_WITHIN_DEFAULT, LineId};
 use crate::net::NetBounds;
 use crate::tls::TlsIdentity;
 
@@ -23,6 +23,8 @@ pub struct MeshLimits {
     pub net: NetBounds,
     /// Of each session.
     pub session: session::Config,
+    /// From the first byte of a frame to its last.
+    pub frame_within: Duration,
     /// Payload bytes of one peer's unanswered requests that this node takes.
     pub inflight_bytes_max: u32,
     /// A node that is admitted only to join has to be a member after this time. Until then it counts as not judged:
@@ -35,6 +37,7 @@ impl Default for MeshLimits {
         Self {
             net: NetBounds::default(),
             session: session::Config::default(),
+            frame_within: FRAME_WITHIN_DEFAULT,
             inflight_bytes_max: session::INFLIGHT_BYTES_DEFAULT,
             join_within: Duration::from_secs(10),
         }

@@ -53,7 +53,12 @@ impl Peer {
                 return None;
             }
         };
-        let port = LinkPort::start(id, socket.stream, &Self::owner(context));
+        let port = LinkPort::start(
+            id,
+            socket.stream,
+            &Self::owner(context),
+            self.world.limits.frame_within,
+        );
         tracing::debug!(peer = ?self.id, remote = %socket.remote, dialled_by_us, "socket ready");
         self.lines.insert(
             id,

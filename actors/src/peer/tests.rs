@@ -306,6 +306,37 @@ async fn garbage_and_a_frame_of_four_gigabytes_close_the_link() {
 }
 
 #[actix::test]
+async fn a_frame_that_trickles_closes_the_link() {
+    let counts = Counts::default();
+    let _recording = ::metrics::set_default_local_recorder(&counts);
+    let node = TestNode::start(1, short_limits()).await;
+    let member = TlsIdentity::from_seed(&[9; 32])
+        .expect("any seed is a key")
+        .node_id();
+    node.know(member, "127.0.0.1:1", false);
+    let mut slow = Raw::dial(&node, 9).await;
+    slow.send(&[Raw::hello()]).await;
+    until("the link is up", || node.state_of(member) == LinkState::Up).await;
+    // A byte now and then, each of them well within any bound on silence.
+    let request = Raw::request(1);
+    for byte in &request.head {
+        if slow.socket.stream.write_all(&[*byte]).await.is_err() || slow.socket.stream.flush().await.is_err()
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if counts.get(names::LINK_CLOSED, "slow_frame") > 0 {
+            break;
+        }
+    }
+    until("it is counted", || {
+        counts.get(names::LINK_CLOSED, "slow_frame") == 1
+    })
+    .await;
+    slow.rest().await;
+}
+
+#[actix::test]
 async fn silent_strangers_do_not_keep_members_out() {
     let counts = Counts::default();
     let _recording = ::metrics::set_default_local_recorder(&counts);

@@ -497,6 +497,34 @@ fn damage_is_never_served_as_good() {
 }
 
 #[test]
+fn every_byte_of_the_facts_about_a_file_is_checked() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(5, 2500, 6);
+    write(&disk, &sample, 1).expect("stored");
+    let path = disk.paths.share(sample.share);
+    let good = fs::read(&path).expect("readable");
+    let layout = truckee_grid::share::ShareLayout::new(*sample.closing.file.ueb.geometry());
+    let facts = layout.share_roots() as usize..layout.footer() as usize;
+    assert!(facts.contains(&(layout.ueb() as usize)), "both lie there");
+    for at in facts {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).expect("writable");
+        disk.opened.forget(sample.share);
+        let find = DiskOp::Find {
+            si: sample.share.si,
+            inline_bytes_max: 0,
+        };
+        assert_eq!(
+            done(&disk, find),
+            Ok(DiskDone::Found(Default::default())),
+            "byte {at}"
+        );
+    }
+}
+
+#[test]
 fn damage_is_counted_where_it_is_found() {
     let dir = TempDir::new().expect("temporary directory");
     let (disk, _) = FileDisk::open(dir.path()).expect("opens");
