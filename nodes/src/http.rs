@@ -75,24 +75,38 @@ pub struct Gateway {
     downloads: CountGate,
 }
 
+/// The node behind a gateway.
+pub struct Behind {
+    /// Moves files.
+    pub transfers: Arc<dyn TransferPort>,
+    /// Keeps directories.
+    pub drive: Arc<dyn DrivePort>,
+    /// Counts shares.
+    pub checker: Arc<dyn CheckPort>,
+    /// Knows the mesh.
+    pub view: Arc<dyn NodeView>,
+}
+
 impl Gateway {
-    /// A gateway that moves files through `port` and keeps directories through `drive`; `checker`
-    /// counts shares. `spool_dir` is the node's own directory.
+    /// A gateway in front of a node. `spool_dir` is the node's own directory.
     pub fn new(
-        port: Arc<dyn TransferPort>,
-        drive: Arc<dyn DrivePort>,
-        checker: Arc<dyn CheckPort>,
-        view: Arc<dyn NodeView>,
+        behind: Behind,
         encoding: Encoding,
         limits: Limits,
         convergence: ConvergenceSecret,
         spool_dir: PathBuf,
     ) -> Gateway {
+        let Behind {
+            transfers,
+            drive,
+            checker,
+            view,
+        } = behind;
         let history = checker.history();
         Gateway {
             uploads: CountGate::new("http_uploads", limits.uploads),
             downloads: CountGate::new("http_downloads", limits.downloads),
-            port,
+            port: transfers,
             drive: Arc::new(Recorded::new(drive, history.clone())),
             checker,
             history,

@@ -38,7 +38,7 @@ use crate::run::RunError;
 use crate::run_file::RunFile;
 use crate::services::{Services, Wired};
 use crate::view::{MeshView, OwnFacts, software, wire_roles};
-use crate::{metrics as recorder, services};
+use crate::{http, metrics as recorder, services};
 
 #[cfg(test)]
 mod tests;
@@ -385,11 +385,14 @@ fn gateway_state(
 ) -> Result<Gateway, RunError> {
     let path = dir.convergence_secret_path();
     let convergence: Secret<32> = identity::load_or_create(&path, SecretKind::Convergence)?;
+    let behind = http::Behind {
+        transfers: Arc::new(behind.transfers.clone()),
+        drive: Arc::new(behind.drive.clone()),
+        checker: Arc::new(behind.transfers.clone()),
+        view: Arc::clone(view) as _,
+    };
     Ok(Gateway::new(
-        Arc::new(behind.transfers.clone()),
-        Arc::new(behind.drive.clone()),
-        Arc::new(behind.transfers.clone()),
-        Arc::clone(view) as _,
+        behind,
         encoding,
         config.limits.clone(),
         ConvergenceSecret::from_bytes(*convergence),

@@ -147,7 +147,7 @@ fn files_by_mouse() {
     browser.find(".toast button").click();
     has(&browser, "data.bin");
     browser.find(".tools a[href='?t=info']").click();
-    browser.find(".copyable");
+    let _there = browser.find(".copyable");
     browser.shot("details");
     clean(&cluster, &browser);
 }
@@ -244,7 +244,7 @@ fn on_a_telephone_and_in_the_dark() {
     let put = |name: &str| {
         let path = folder.strip_prefix(cluster.gateway()).expect("it is ours");
         let path = format!("{path}{}", name.replace(' ', "%20"));
-        http.answer("PUT", &path, &[], &rig::bytes(2, 1_234_567)).ok();
+        let _stored = http.answer("PUT", &path, &[], &rig::bytes(2, 1_234_567)).ok();
     };
     put(long);
     put("chart.png");
@@ -266,7 +266,7 @@ fn on_a_telephone_and_in_the_dark() {
                     path.to_owned()
                 };
                 browser.open(&url);
-                browser.find("h1");
+                let _there = browser.find("h1");
                 browser.shot(&format!("{place}-{screen}-{colours}"));
                 let wide = browser.script("return document.documentElement.scrollWidth - innerWidth", &[]);
                 assert!(
@@ -296,7 +296,7 @@ fn stored_pages_run_nothing() {
         .expect("it is ours")
         .to_owned();
     for (name, content) in [("page.html", &page), ("picture.svg", &picture)] {
-        cluster
+        let _stored = cluster
             .http()
             .answer("PUT", &format!("{path}{name}"), &[], content.as_bytes())
             .ok();
@@ -330,16 +330,16 @@ fn without_scripts() {
     browser.scripts(false);
     browser.open(&format!("{}/files", cluster.gateway()));
     browser.find("#new-root").click();
-    browser.find("#upload-form");
+    let _there = browser.find("#upload-form");
     let path = cluster.scratch("plain.txt");
     std::fs::write(&path, "plain").unwrap();
     browser.find("#upload-files").write(path.to_str().unwrap());
     browser.find("#upload-form > button").click();
-    browser.find(&row("plain.txt"));
+    let _there = browser.find(&row("plain.txt"));
     let field = browser.find("#mkdir-form input[name=name]");
     field.write("sub");
     browser.find("#mkdir-form button").click();
-    browser.find(&row("sub"));
+    let _there = browser.find(&row("sub"));
     browser.shot("without-scripts");
     browser.find(&format!("{} summary", row("plain.txt"))).click();
     browser
@@ -350,12 +350,12 @@ fn without_scripts() {
     field.clear();
     field.write("renamed.txt");
     browser.find("form[action$='t=rename'] button").click();
-    browser.find(&row("renamed.txt"));
+    let _there = browser.find(&row("renamed.txt"));
     browser.find(&format!("{} summary", row("renamed.txt"))).click();
     browser
         .find(&format!("{} [data-act=delete]", row("renamed.txt")))
         .click();
     browser.find("form[action$='t=delete'] button").click();
-    browser.find(&row("sub"));
+    let _there = browser.find(&row("sub"));
     assert_eq!(browser.count(&row("renamed.txt")), 0);
 }

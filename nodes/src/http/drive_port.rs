@@ -46,24 +46,3 @@ impl DrivePort for Drive {
         Drive::reachable(self)
     }
 }
-
-/// Stands where a node has no drive: says so to everything.
-pub struct NoDrive;
-
-impl DrivePort for NoDrive {
-    fn create(&self, _: WriteKey, _: Vec<(RowName, Child)>) -> PortFuture<Result<(), DriveError>> {
-        Box::pin(async { Err(DriveError::NoVdrive) })
-    }
-
-    fn read(&self, _: &MutableCap) -> PortFuture<Result<Arc<DirectoryView>, DriveError>> {
-        Box::pin(async { Err(DriveError::NoVdrive) })
-    }
-
-    fn edit(&self, _: &MutableCap, _: Vec<Edit>) -> PortFuture<Result<Vec<Edited>, DriveError>> {
-        Box::pin(async { Err(DriveError::NoVdrive) })
-    }
-
-    fn reachable(&self) -> Result<(), DriveError> {
-        Err(DriveError::NoVdrive)
-    }
-}

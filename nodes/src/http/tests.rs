@@ -25,7 +25,7 @@ use self::fake::{Fake, FakePort, FakeView};
 use self::fake_checker::FakeChecker;
 use self::fake_drive::FakeDrive;
 use super::server::{Running, start_gateway};
-use super::{Gateway, Probes};
+use super::{Behind, Gateway, Probes};
 use crate::access::OpenedDoors;
 use crate::config::{Limits, LogConfig, LogFormat, LogLevel};
 
@@ -60,11 +60,14 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let encoding = Encoding::new(Coding::new(3, 10).unwrap(), 7, SEGMENT_BYTES).unwrap();
         let view = Arc::new(FakeView(Arc::clone(&fake)));
+        let behind = Behind {
+            transfers: Arc::new(FakePort(Arc::clone(&fake))),
+            drive: Arc::new(Arc::clone(&drive)),
+            checker: Arc::new(FakeChecker(Arc::clone(&fake))),
+            view: Arc::clone(&view) as _,
+        };
         let gateway = Gateway::new(
-            Arc::new(FakePort(Arc::clone(&fake))),
-            Arc::new(Arc::clone(&drive)),
-            Arc::new(FakeChecker(Arc::clone(&fake))),
-            Arc::clone(&view) as _,
+            behind,
             encoding,
             limits,
             ConvergenceSecret::from_bytes([3; 32]),

@@ -116,7 +116,12 @@ fn good() -> Vec<Panel> {
                 "{{node}} {{operation}}",
             )
             .warn(&[(1.0, "red")]),
-        lines("Why are unfinished shares removed?", "Shares that were begun and never closed, by cause.", COUNT).ask(
+        lines(
+            "Why are unfinished shares removed?",
+            "Shares that were begun and never closed, by cause.",
+            COUNT,
+        )
+        .ask(
             "sum by (cause) (increase(truckee_store_aborted_shares_total{@}[1h]))",
             "{{cause}}",
         ),

@@ -52,8 +52,7 @@ async fn directory(gateway: &Gateway, shown: &Shown<'_>, cap: &Cap) -> Result<Ht
                 return Ok(unchanged);
             }
             let view = gateway.read_directory(cap).await?;
-            let json = describe::ascii_json(&describe::directory(cap, &view));
-            Ok(tagged(json, tag.as_deref()))
+            Ok(tagged(describe::directory(cap, view).await?, tag.as_deref()))
         }
         "uri" => Ok(answer::text(cap.to_uri())),
         "readonly-uri" => readonly(cap),
