@@ -243,7 +243,7 @@ fn on_a_telephone_and_in_the_dark() {
     let http = cluster.http();
     let put = |name: &str| {
         let path = folder.strip_prefix(cluster.gateway()).expect("it is ours");
-        let path = format!("{path}{}", name.replace(' ', "%20"));
+        let path = format!("{}/{}", path.trim_end_matches('/'), name.replace(' ', "%20"));
         let _stored = http.answer("PUT", &path, &[], &rig::bytes(2, 1_234_567)).ok();
     };
     put(long);

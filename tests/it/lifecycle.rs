@@ -31,7 +31,14 @@ fn the_cluster_file_tells_where_everything_is_while_it_runs() {
     let names: Vec<&str> = file.nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(
         names,
-        ["introducer", "storage-01", "storage-02", "storage-03", "gateway"]
+        [
+            "introducer",
+            "vdrive-01",
+            "storage-01",
+            "storage-02",
+            "storage-03",
+            "gateway"
+        ]
     );
     assert_eq!(cluster.running(), names);
 
@@ -82,7 +89,7 @@ fn a_concurrent_up_is_refused_and_does_no_harm() {
         "{}",
         stderr(&second)
     );
-    assert_eq!(cluster.running().len(), 5);
+    assert_eq!(cluster.running().len(), 6);
     assert!(
         ClusterFile::read(&cluster.dir()).unwrap().is_some(),
         "the first one's file is still there"
@@ -96,7 +103,7 @@ fn a_running_nodes_directory_is_refused() {
     let second = rig::run(program(), ["run", "--dir", dir.to_str().unwrap()]);
     assert_eq!(second.status.code(), Some(4), "{}", stderr(&second));
     assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
-    assert_eq!(cluster.running().len(), 5);
+    assert_eq!(cluster.running().len(), 6);
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn nodes_do_not_outlive_a_killed_up() {
     });
     // The stale file and pids do not keep the next one from starting.
     cluster.up(&[]);
-    assert_eq!(cluster.running().len(), 5);
+    assert_eq!(cluster.running().len(), 6);
 }
 
 #[test]
@@ -150,7 +157,7 @@ fn a_dead_node_is_reported_and_stays_dead() {
     rig::until("the death is reported", || {
         cluster.up_stderr().contains("storage-02 has died").then_some(())
     });
-    assert_eq!(cluster.running().len(), 4);
+    assert_eq!(cluster.running().len(), 5);
     assert_eq!(cluster.file, ClusterFile::read(&cluster.dir()).unwrap().unwrap());
     cluster.restart("storage-02");
     cluster.wait_connected(3);

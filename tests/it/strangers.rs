@@ -85,7 +85,7 @@ fn garbage_at_a_mesh_port_is_hung_up_on() {
             assert_hung_up(&mut stream, name);
         }
     }
-    assert_eq!(cluster.running().len(), 5);
+    assert_eq!(cluster.running().len(), 6);
     let content = rig::bytes(3, 100_000);
     assert!(cluster.http().get(&cluster.http().put(&content)).ok() == content);
 }

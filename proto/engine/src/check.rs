@@ -106,6 +106,8 @@ pub struct Batch {
 }
 
 /// What the shell has to do, in this order.
+// An effect is made, carried out and gone: it is never kept in numbers.
+#[expect(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Effect {
     /// Send a request and report its end by [`Check::handle_answer`].

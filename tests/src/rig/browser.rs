@@ -346,9 +346,12 @@ impl Element<'_> {
             .command(method, &format!("/element/{}/{what}", self.id), body)
     }
 
-    /// Clicks where a person would; fails if something lies above it.
+    /// Clicks where a person would, as soon as there is something to click: a menu may just be opening. Fails if
+    /// something lies above it.
     pub fn click(&self) {
-        self.command("POST", "click", &json!({}));
+        let path = format!("/element/{}/click", self.id);
+        let click = || self.browser.try_command("POST", &path, &json!({})).ok().map(drop);
+        until("something to click", click);
     }
 
     /// Types; into a field for files: their paths, one a line.

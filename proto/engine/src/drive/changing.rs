@@ -52,7 +52,7 @@ impl Drive {
         }
         if !same_database {
             self.note(Note::SplitDatabase);
-            return self.fail(key, DriveError::SplitDatabase);
+            return self.fail(key, &DriveError::SplitDatabase);
         }
         // A request that is still out, here or at another vdrive, may have been first.
         let others_out = !directory.tokens.is_empty();
@@ -78,7 +78,7 @@ impl Drive {
         let seen = self.versions.of(&key.0);
         if newest < seen {
             self.note(Note::RolledBack);
-            return self.fail(key, DriveError::RolledBack { seen, got: newest });
+            return self.fail(key, &DriveError::RolledBack { seen, got: newest });
         }
         self.conflict(now, key);
     }
@@ -106,7 +106,7 @@ impl Drive {
             .iter()
             .any(|call| matches!(call.what, What::Create(_)));
         if creates || tries >= TRIES_MAX {
-            return self.fail(key, DriveError::Contended { tries });
+            return self.fail(key, &DriveError::Contended { tries });
         }
         if tries == 1 {
             return self.start_fetch(now, key);
@@ -123,7 +123,7 @@ impl Drive {
         if in_doubt && let Some(batch) = &mut self.directory(key).batch {
             batch.doubt = Some(prepared);
         }
-        self.fail(key, error);
+        self.fail(key, &error);
     }
 
     /// A change was sent, its answer was lost, and the directory is further by now: its rows tell whether it counted.

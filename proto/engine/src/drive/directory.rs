@@ -51,6 +51,8 @@ pub(super) struct Batch {
     pub(super) doubt: Option<Box<Prepared>>,
 }
 
+// There is one for each directory that somebody waits for.
+#[expect(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(super) enum Doing {
     Nothing,

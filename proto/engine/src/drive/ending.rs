@@ -19,7 +19,7 @@ impl Drive {
     }
 
     /// Ends all that waits for what is under way.
-    pub(super) fn fail(&mut self, key: Key, error: DriveError) {
+    pub(super) fn fail(&mut self, key: Key, error: &DriveError) {
         self.cancel_requests(key);
         let directory = self.directory(key);
         let doing = std::mem::replace(&mut directory.doing, Doing::Nothing);

@@ -191,7 +191,7 @@ impl Drive {
         let Some(key) = self.jobs.remove(&job) else { return };
         match worked {
             Some(worked) => self.on_worked(now, key, worked),
-            None => self.fail(key, DriveError::Internal),
+            None => self.fail(key, &DriveError::Internal),
         }
         self.advance(now, key);
     }
@@ -231,7 +231,7 @@ impl Drive {
     pub fn handle_abort(&mut self) {
         let keys: Vec<Key> = self.directories.keys().copied().collect();
         for key in keys {
-            self.fail(key, DriveError::Stopping);
+            self.fail(key, &DriveError::Stopping);
             let directory = self.directory(key);
             let waiting: Vec<Ticket> = directory.calls.iter().map(|call| call.ticket).collect();
             let waiting: Vec<Ticket> = waiting
@@ -414,7 +414,7 @@ impl Drive {
         let known = self.vdrives.len();
         let directory = self.directory(key);
         match std::mem::replace(&mut directory.doing, Doing::Nothing) {
-            Doing::Fetching { asking, .. } => self.fail(key, asking.error(known)),
+            Doing::Fetching { asking, .. } => self.fail(key, &asking.error(known)),
             Doing::Committing { prepared, asking } => self.give_up_change(key, prepared, asking),
             other => directory.doing = other,
         }

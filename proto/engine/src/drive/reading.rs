@@ -66,16 +66,16 @@ impl Drive {
         };
         if !self.vdrives.answered(vdrive, got.database) {
             self.note(Note::SplitDatabase);
-            return self.fail(key, DriveError::SplitDatabase);
+            return self.fail(key, &DriveError::SplitDatabase);
         }
         let seen = self.versions.of(&key.0);
         let version = got.head.map_or(0, |head| head.head.version);
         if version < seen {
             self.note(Note::RolledBack);
-            return self.fail(key, DriveError::RolledBack { seen, got: version });
+            return self.fail(key, &DriveError::RolledBack { seen, got: version });
         }
         let Some(head) = got.head else {
-            return self.fail(key, DriveError::NotFound);
+            return self.fail(key, &DriveError::NotFound);
         };
         if got.whole {
             self.on_page(now, key, fetch, head, got);
@@ -116,7 +116,7 @@ impl Drive {
         if fetch.first.is_some() && fetch.after.is_none() {
             // It was asked what changed since the first page, and the vdrive no longer knows.
             if fetch.begun >= LISTINGS_MAX {
-                return self.fail(key, DriveError::Contended { tries: fetch.begun });
+                return self.fail(key, &DriveError::Contended { tries: fetch.begun });
             }
             fetch.begun += 1;
             fetch.restart();
@@ -132,7 +132,7 @@ impl Drive {
         }
         let bytes_max = self.limits.directory_bytes;
         if fetch.bytes > bytes_max {
-            return self.fail(key, DriveError::DirectoryTooLarge { bytes_max });
+            return self.fail(key, &DriveError::DirectoryTooLarge { bytes_max });
         }
         fetch.after = got.next;
         if fetch.after.is_none() && head == first {
@@ -153,7 +153,7 @@ impl Drive {
     fn suspect(&mut self, now: Mono, key: Key, mut fetch: Fetch) {
         self.note(Note::Forged);
         if fetch.anew {
-            return self.fail(key, DriveError::Forged);
+            return self.fail(key, &DriveError::Forged);
         }
         fetch.restart();
         self.ask_rows(now, key, fetch);
@@ -165,7 +165,7 @@ impl Drive {
             (Doing::Opening { .. }, Ok(Product::Copy(copy))) => self.opened(now, key, copy),
             (Doing::Opening { fetch, .. }, Err(_)) => self.suspect(now, key, fetch),
             (Doing::Preparing { .. }, Ok(Product::Prepared(prepared))) => self.prepared(now, key, prepared),
-            (Doing::Preparing { .. } | Doing::Opening { .. }, _) => self.fail(key, DriveError::Internal),
+            (Doing::Preparing { .. } | Doing::Opening { .. }, _) => self.fail(key, &DriveError::Internal),
             (other, _) => directory.doing = other,
         }
     }
