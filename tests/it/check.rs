@@ -1,5 +1,7 @@
 //! Checks of real files on real peers: what is gone, silent or damaged shows in the result, and nothing else does.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;

@@ -76,10 +76,7 @@ impl Prometheus {
     }
 
     fn api(&self, path: &str) -> Result<Value, String> {
-        let answer = self
-            .http
-            .send("GET", path, &[], b"")
-            .map_err(|error| error.to_string())?;
+        let answer = self.http.send("GET", path, &[], b"")?;
         let value: Value =
             serde_json::from_slice(&answer.body).map_err(|error| format!("{error}: {}", answer.text()))?;
         match value["status"].as_str() {

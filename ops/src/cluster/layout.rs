@@ -87,7 +87,7 @@ impl Layout {
     /// Sets up the vdrive if it is new, also in a cluster that was made without one.
     pub(crate) fn ensure_vdrive(&self, invite: &str) -> Result<(), CliError> {
         self.ensure(VDRIVE, Role::Vdrive, |spec| {
-            spec.invites = vec![invite.to_owned()]
+            spec.invites = vec![invite.to_owned()];
         })
     }
 

@@ -160,11 +160,11 @@ impl Monitor {
                 stats["finished"] = finished.into();
                 stats
             }
-            Kind::Check => self.check_json(&state, stats),
+            Kind::Check => self.check_json(&state, &stats),
         }
     }
 
-    fn check_json(&self, state: &State, stats: Value) -> Value {
+    fn check_json(&self, state: &State, stats: &Value) -> Value {
         let unhealthy = state.checked - state.healthy;
         let mut value = json!({
             "finished": state.end.is_some(),

@@ -83,11 +83,7 @@ pub(super) fn copyable(label: &str, text: &str) -> Markup {
 
 /// A bar of how much of something is taken.
 pub(super) fn meter(used: u64, all: u64, label: &str) -> Markup {
-    let percent = if all == 0 {
-        0
-    } else {
-        used.saturating_mul(100) / all
-    };
+    let percent = used.saturating_mul(100).checked_div(all).unwrap_or(0);
     html! { meter min="0" max="100" high="90" value=(percent) aria-label=(label) { (percent) " %" } }
 }
 

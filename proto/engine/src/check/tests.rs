@@ -41,10 +41,11 @@ impl Run {
 }
 
 fn run(world: &mut World, file: ChkVerifier, verify: bool) -> Run {
-    run_with(world, file, verify, Box::new(|_, _| None))
+    let truth: Lie = Box::new(|_, _| None);
+    run_with(world, file, verify, &truth)
 }
 
-fn run_with(world: &mut World, file: ChkVerifier, verify: bool, lie: Lie) -> Run {
+fn run_with(world: &mut World, file: ChkVerifier, verify: bool, lie: &Lie) -> Run {
     let config = Config {
         file,
         candidates: world.ids(),
@@ -222,7 +223,7 @@ fn a_peer_that_does_not_answer_is_named_with_the_reason() {
         (4, Request::ReadBlock(read)) if read.segment.0 == 3 => Some(Err(CallError::Expired)),
         _ => None,
     });
-    let report = run_with(&mut world, file, true, lie).report();
+    let report = run_with(&mut world, file, true, &lie).report();
     assert_eq!(report.good(), 6);
     let silent: Vec<_> = report
         .silent
@@ -261,7 +262,7 @@ fn a_share_that_goes_away_meanwhile_is_missing_and_its_peer_did_answer() {
         let read = matches!(request, Request::ReadBlock(read) if read.segment.0 >= 5);
         (peer == 8 && read).then_some(Err(CallError::Refused(gone)))
     });
-    let report = run_with(&mut world, file, true, lie).report();
+    let report = run_with(&mut world, file, true, &lie).report();
     assert_eq!(
         (report.good(), report.responding.len(), report.corrupt.len()),
         (9, 10, 0)
@@ -391,6 +392,6 @@ fn a_block_of_the_wrong_length_is_corrupt() {
         };
         (peer == 2).then_some(Ok(Response::BlockRead(read)))
     });
-    let report = run_with(&mut world, file, true, lie).report();
+    let report = run_with(&mut world, file, true, &lie).report();
     assert_eq!((report.good(), report.corrupt[0].peer), (9, node(2)));
 }
