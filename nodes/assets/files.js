@@ -26,8 +26,12 @@ async function refresh() {
   const rows = (root) => [...root.querySelectorAll("tr[data-name]")];
   const focused = document.activeElement?.closest("tr[data-name]");
   const place = rows(listing).indexOf(focused);
+  const opened = listing.querySelector("details.menu[open]")?.closest("tr[data-name]").dataset.name;
   listing.replaceChildren(...page.getElementById("listing").childNodes);
   dress();
+  // An upload that ends meanwhile must not shut the menu that somebody has just opened.
+  const again = rows(listing).find((row) => row.dataset.name === opened);
+  again?.querySelector("details.menu")?.setAttribute("open", "");
   if (focused) {
     // The same row, or the one that has moved into its place.
     const fresh = rows(listing);

@@ -34,8 +34,8 @@ fn row(name: &str) -> String {
 
 /// Opens the menu of a child and takes an entry.
 fn act(browser: &Browser, name: &str, entry: &str) {
-    browser.find(&format!("{} summary", row(name))).click();
-    browser.find(&format!("{} [data-act={entry}]", row(name))).click();
+    browser.click(&format!("{} summary", row(name)));
+    browser.click(&format!("{} [data-act={entry}]", row(name)));
 }
 
 fn has(browser: &Browser, name: &str) {
@@ -55,7 +55,7 @@ fn make_folder(browser: &Browser, name: &str) {
 
 fn in_new_folder(cluster: &Cluster, browser: &Browser) -> String {
     browser.open(&format!("{}/files", cluster.gateway()));
-    browser.find("#new-root").click();
+    browser.click("#new-root");
     browser.until("document.getElementById('listing')");
     browser.address()
 }
@@ -105,10 +105,10 @@ fn files_by_mouse() {
     field.clear();
     field.write("read me.txt");
     browser.shot("rename");
-    browser.find("#ask-ok").click();
+    browser.click("#ask-ok");
     has(&browser, "read me.txt");
 
-    browser.find(&format!("{} a.entry", row("read me.txt"))).click();
+    browser.click(&format!("{} a.entry", row("read me.txt")));
     browser.until("document.querySelector('#preview-body pre')");
     let shown = browser.find("#preview-body pre").text();
     assert!(
@@ -116,17 +116,15 @@ fn files_by_mouse() {
         "the text as it is: {shown}"
     );
     browser.shot("preview-text");
-    browser.find("#preview-close").click();
-    browser.find(&format!("{} a.entry", row("river.svg"))).click();
+    browser.click("#preview-close");
+    browser.click(&format!("{} a.entry", row("river.svg")));
     browser.until("document.querySelector('#preview-body img')?.naturalWidth > 0");
     browser.shot("preview-picture");
-    browser.find("#preview-close").click();
+    browser.click("#preview-close");
 
-    browser.find(&format!("{} summary", row("data.bin"))).click();
+    browser.click(&format!("{} summary", row("data.bin")));
     browser.shot("menu");
-    browser
-        .find(&format!("{} .items a[href$='save=true']", row("data.bin")))
-        .click();
+    browser.click(&format!("{} .items a[href$='save=true']", row("data.bin")));
     let file = browser.downloads().join("data.bin");
     let saved = until("the download is there", || {
         std::fs::read(&file).ok().filter(|saved| saved.len() == 3_000_000)
@@ -134,19 +132,19 @@ fn files_by_mouse() {
     assert!(saved == contents[2].1, "the download differs");
 
     act(&browser, "data.bin", "move");
-    browser.find("#ask-folders label").click();
+    browser.click("#ask-folders label");
     browser.shot("move");
-    browser.find("#ask-ok").click();
+    browser.click("#ask-ok");
     has_not(&browser, "data.bin");
-    browser.find(&format!("{} a.entry", row("Archive"))).click();
+    browser.click(&format!("{} a.entry", row("Archive")));
     has(&browser, "data.bin");
 
     act(&browser, "data.bin", "delete");
     has_not(&browser, "data.bin");
     browser.shot("deleted");
-    browser.find(".toast button").click();
+    browser.click(".toast button");
     has(&browser, "data.bin");
-    browser.find(".tools a[href='?t=info']").click();
+    browser.click(".tools a[href='?t=info']");
     let _there = browser.find(".copyable");
     browser.shot("details");
     clean(&cluster, &browser);
@@ -168,11 +166,11 @@ fn drops_conflicts_and_cancelled_uploads() {
     browser.script(drop, &[json!([["a.txt", "three"]])]);
     browser.until("document.querySelector('.transfer .why')");
     browser.shot("conflict");
-    browser.find("button[aria-label='Replace a.txt']").click();
+    browser.click("button[aria-label='Replace a.txt']");
     browser.until("!document.querySelector('.transfer')");
-    browser.find(&format!("{} a.entry", row("a.txt"))).click();
+    browser.click(&format!("{} a.entry", row("a.txt")));
     browser.until("document.querySelector('#preview-body pre')?.textContent === 'three'");
-    browser.find("#preview-close").click();
+    browser.click("#preview-close");
     // A file that cannot be sent at once: the bar stands, and goes with the click.
     let large = "const files = new DataTransfer(); \
         files.items.add(new File([new Uint8Array(64 << 20)], 'large.bin')); \
@@ -291,24 +289,22 @@ fn stored_pages_run_nothing() {
     let picture = format!(
         "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9' onload=\"{script}\"><script>{script}</script></svg>"
     );
-    let path = folder
-        .strip_prefix(cluster.gateway())
-        .expect("it is ours")
-        .to_owned();
+    let folder = folder.trim_end_matches('/');
+    let path = folder.strip_prefix(cluster.gateway()).expect("it is ours");
     for (name, content) in [("page.html", &page), ("picture.svg", &picture)] {
         let _stored = cluster
             .http()
-            .answer("PUT", &format!("{path}{name}"), &[], content.as_bytes())
+            .answer("PUT", &format!("{path}/{name}"), &[], content.as_bytes())
             .ok();
     }
     for name in ["page.html", "picture.svg"] {
-        browser.open(&format!("{folder}{name}"));
+        browser.open(&format!("{folder}/{name}"));
     }
-    browser.open(&folder);
+    browser.open(&format!("{folder}/"));
     for name in ["page.html", "picture.svg"] {
-        browser.find(&format!("{} a.entry", row(name))).click();
+        browser.click(&format!("{} a.entry", row(name)));
         browser.until("document.querySelector('#preview-body pre') || document.querySelector('#preview-body img')?.complete");
-        browser.find("#preview-close").click();
+        browser.click("#preview-close");
     }
     let stolen = browser.script("return localStorage.getItem('stolen')", &[]);
     assert!(stolen.is_null(), "a stored page ran in our origin");
@@ -329,33 +325,29 @@ fn without_scripts() {
     browser.screen(1280, 860);
     browser.scripts(false);
     browser.open(&format!("{}/files", cluster.gateway()));
-    browser.find("#new-root").click();
+    browser.click("#new-root");
     let _there = browser.find("#upload-form");
     let path = cluster.scratch("plain.txt");
     std::fs::write(&path, "plain").unwrap();
     browser.find("#upload-files").write(path.to_str().unwrap());
-    browser.find("#upload-form > button").click();
+    browser.click("#upload-form > button");
     let _there = browser.find(&row("plain.txt"));
     let field = browser.find("#mkdir-form input[name=name]");
     field.write("sub");
-    browser.find("#mkdir-form button").click();
+    browser.click("#mkdir-form button");
     let _there = browser.find(&row("sub"));
     browser.shot("without-scripts");
-    browser.find(&format!("{} summary", row("plain.txt"))).click();
-    browser
-        .find(&format!("{} [data-act=rename]", row("plain.txt")))
-        .click();
+    browser.click(&format!("{} summary", row("plain.txt")));
+    browser.click(&format!("{} [data-act=rename]", row("plain.txt")));
     let field = browser.find("input[name=to_name]");
     browser.shot("change");
     field.clear();
     field.write("renamed.txt");
-    browser.find("form[action$='t=rename'] button").click();
+    browser.click("form[action$='t=rename'] button");
     let _there = browser.find(&row("renamed.txt"));
-    browser.find(&format!("{} summary", row("renamed.txt"))).click();
-    browser
-        .find(&format!("{} [data-act=delete]", row("renamed.txt")))
-        .click();
-    browser.find("form[action$='t=delete'] button").click();
+    browser.click(&format!("{} summary", row("renamed.txt")));
+    browser.click(&format!("{} [data-act=delete]", row("renamed.txt")));
+    browser.click("form[action$='t=delete'] button");
     let _there = browser.find(&row("sub"));
     assert_eq!(browser.count(&row("renamed.txt")), 0);
 }

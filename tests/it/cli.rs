@@ -1,4 +1,5 @@
 //! The commands on files and directories, as a user types them, on a real cluster; and what an interrupt leaves.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use std::fs;
 use std::io::{Read, Write};

@@ -214,6 +214,17 @@ impl Browser {
         }
     }
 
+    /// Clicks the element as soon as there is one that can be clicked: the page may just be drawing it anew.
+    pub fn click(&self, css: &str) {
+        let look = || {
+            let wanted = json!({ "using": "css selector", "value": css });
+            let found = self.try_command("POST", "/element", &wanted).ok()?;
+            let path = format!("/element/{}/click", found[ELEMENT].as_str()?);
+            self.try_command("POST", &path, &json!({})).ok().map(drop)
+        };
+        until(&format!("{css} can be clicked"), look);
+    }
+
     /// How many elements there are now.
     #[must_use]
     pub fn count(&self, css: &str) -> usize {
@@ -344,14 +355,6 @@ impl Element<'_> {
     fn command(&self, method: &str, what: &str, body: &Value) -> Value {
         self.browser
             .command(method, &format!("/element/{}/{what}", self.id), body)
-    }
-
-    /// Clicks where a person would, as soon as there is something to click: a menu may just be opening. Fails if
-    /// something lies above it.
-    pub fn click(&self) {
-        let path = format!("/element/{}/click", self.id);
-        let click = || self.browser.try_command("POST", &path, &json!({})).ok().map(drop);
-        until("something to click", click);
     }
 
     /// Types; into a field for files: their paths, one a line.
