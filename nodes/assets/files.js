@@ -41,14 +41,14 @@ async function refresh() {
 }
 
 listing.addEventListener("click", (event) => {
+  // What is chosen shuts its menu, a download too, which the browser carries out itself.
+  if (event.target.closest("details.menu .items a")) closeMenus();
   const link = event.target.closest("a[data-act]");
   // With a key held down people want what the link itself does.
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const name = link.closest("tr").dataset.name;
-  const menu = link.closest("details");
-  menu?.removeAttribute("open");
-  menu?.querySelector("summary").focus();
+  link.closest("details")?.querySelector("summary").focus();
   if (link.dataset.act === "rename") rename(here, name, refresh);
   else if (link.dataset.act === "move") move(here, name, refresh);
   else if (link.dataset.act === "delete") remove(here, name, refresh);

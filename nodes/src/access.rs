@@ -279,7 +279,7 @@ pub(crate) mod tests {
         fs::write(path.join("cert.pem"), "no certificate").unwrap();
         fs::set_permissions(path.join("key.pem"), fs::Permissions::from_mode(0o640)).unwrap();
         let doors = Doors {
-            tls: Some(files.clone()),
+            tls: Some(files),
             token_file: Some("token".into()),
             allow_unauthenticated: false,
         };

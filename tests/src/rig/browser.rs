@@ -20,6 +20,8 @@ const WANTED: &str = "TRUCKEE_TEST_BROWSER";
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// A browser that starts on a busy machine takes its time.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
+/// How often a driver that finds no port is started.
+const DRIVER_STARTS: u32 = 5;
 
 /// Keys that have no character, as the protocol writes them.
 pub mod key {
@@ -83,13 +85,7 @@ impl Browser {
         std::fs::create_dir_all(shots).expect("the directory for screenshots can be made");
         let profile = tempfile::tempdir().expect("a profile can be made");
         std::fs::create_dir(profile.path().join("downloads")).expect("a directory can be made");
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts");
-        let port = port_of(driver.stdout.take().expect("its output is piped"));
+        let (driver, port) = driver(profile.path());
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None);
@@ -377,8 +373,35 @@ impl Element<'_> {
     }
 }
 
-/// The port that the driver says it has chosen.
-fn port_of(stdout: std::process::ChildStdout) -> u16 {
+/// A running driver and its port.
+///
+/// With port 0 the driver takes a free port for IPv4 and wants the same for IPv6; when that one is taken it gives up, which
+/// on a machine full of clusters happens. So it is asked again, a few times.
+///
+/// # Panics
+/// With the driver's own words when it does not start.
+fn driver(scratch: &Path) -> (Child, u16) {
+    let log = scratch.join("driver.log");
+    for _ in 0..DRIVER_STARTS {
+        let complaints = std::fs::File::create(&log).expect("a log can be made");
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(complaints)
+            .spawn()
+            .expect("chromedriver starts");
+        if let Some(port) = port_of(driver.stdout.take().expect("its output is piped")) {
+            return (driver, port);
+        }
+        let _ = driver.kill();
+        let _ = driver.wait();
+    }
+    let complaints = std::fs::read_to_string(&log).unwrap_or_default();
+    panic!("chromedriver ended {DRIVER_STARTS} times without a port: {complaints}");
+}
+
+/// The port that the driver says it has chosen; none when it ends without.
+fn port_of(stdout: std::process::ChildStdout) -> Option<u16> {
     let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
     let port = lines.find_map(|line| {
         line.split_once("successfully on port ")?
@@ -389,7 +412,7 @@ fn port_of(stdout: std::process::ChildStdout) -> u16 {
     });
     // The driver must not block on a full pipe; it says little more, and the thread ends with it.
     std::thread::spawn(move || lines.for_each(drop));
-    port.expect("chromedriver says its port")
+    port
 }
 
 /// Base64 (RFC 4648) of pictures; the driver writes no line breaks.

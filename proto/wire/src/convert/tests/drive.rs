@@ -134,9 +134,12 @@ fn say(body: Say, payload_bytes: usize) -> Result<Result<Response, Failure>, Con
     response::answer_from_wire(schema::Response { body: Some(body) }, payload_bytes)
 }
 
+/// What spoils a good message, and the field that the refusal names.
+type Case<M> = (fn(&mut M), &'static str);
+
 #[test]
 fn questions_about_rows_are_bounded() {
-    let cases: [(fn(&mut schema::GetRows), &str); 8] = [
+    let cases: [Case<schema::GetRows>; 8] = [
         (|get| get.si = row(15), "si"),
         (|get| get.fingerprint = row(33), "fingerprint"),
         (|get| get.after = row(31), "after"),
@@ -158,7 +161,7 @@ fn questions_about_rows_are_bounded() {
 
 #[test]
 fn heads_are_bounded() {
-    let cases: [(fn(&mut schema::DirectoryHead), &str); 9] = [
+    let cases: [Case<schema::DirectoryHead>; 9] = [
         (|head| head.si = row(17), "si"),
         (|head| head.fingerprint = row(0), "fingerprint"),
         (|head| head.version = 0, "version"),
@@ -252,7 +255,7 @@ fn parts_of_a_page_go_together() {
     let page = |head: bool, whole: bool, next: Option<u8>, rows: &[(u8, u32, usize)]| {
         let mut got = Response::RowsGot(Box::new(RowsGot {
             database: [0; 16],
-            head: head.then(|| SignedHead {
+            head: head.then_some(SignedHead {
                 head: DirectoryHead {
                     directory: DirectoryId {
                         si: StorageIndex([0; 16]),
