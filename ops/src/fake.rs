@@ -121,8 +121,12 @@ fn read(reader: &mut BufReader<&TcpStream>, mut stream: &TcpStream) -> Option<Re
     if header("expect:").is_some() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
-    let mut body = vec![0; header("content-length:").map_or(0, |length| length.parse().unwrap())];
-    reader.read_exact(&mut body).ok()?;
+    let body = if header("transfer-encoding:").is_some() {
+        chunks(reader)?
+    } else {
+        let length = header("content-length:").map_or(0, |length| length.parse().unwrap());
+        exactly(reader, length)?
+    };
     let mut first = head.split(' ');
     let (method, target) = (first.next()?.to_owned(), first.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -135,6 +139,27 @@ fn read(reader: &mut BufReader<&TcpStream>, mut stream: &TcpStream) -> Option<Re
             .collect(),
         body,
     })
+}
+
+fn exactly(reader: &mut impl Read, length: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// A body whose length was not announced: chunks, each behind its length in hex, and an empty one at the end.
+fn chunks(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = usize::from_str_radix(line.trim(), 16).unwrap();
+        body.extend(exactly(reader, length)?);
+        assert_eq!(exactly(reader, 2)?, b"\r\n");
+        if length == 0 {
+            return Some(body);
+        }
+    }
 }
 
 fn decode(text: &str) -> String {

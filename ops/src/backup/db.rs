@@ -76,7 +76,7 @@ enum Line {
 pub(super) struct Database {
     path: PathBuf,
     file: File,
-    _lock: File,
+    lock: File,
     files: BTreeMap<String, (Look, Stored)>,
     directories: BTreeMap<String, Stored>,
 }
@@ -124,7 +124,7 @@ impl Database {
         Ok(Database {
             path: path.to_owned(),
             file,
-            _lock: lock,
+            lock,
             files,
             directories,
         })
@@ -165,6 +165,15 @@ impl Database {
         self.file
             .write_all(&bytes)
             .map_err(CliError::file("write", &self.path))
+    }
+}
+
+impl Drop for Database {
+    /// Closing the file would not do: a child that another thread is just starting holds a copy of it until it has
+    /// become its program, and the lock with it.
+    fn drop(&mut self) {
+        // It fails only if there is no lock, and then there is nothing to give back.
+        self.lock.unlock().ok();
     }
 }
 
