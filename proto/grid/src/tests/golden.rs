@@ -1,6 +1,8 @@
 //! The bytes of the format, pinned. The files in `vectors/` hold what the first release computed; if one of these tests
 //! fails, files stored before can no longer be read. On a difference the whole computed text is printed.
 
+mod drive;
+
 use bytes::{Bytes, BytesMut};
 use sha3::{Digest, Sha3_256};
 
