@@ -17,6 +17,8 @@ use rand::{RngExt, SeedableRng};
 )]
 mod fuzzing;
 
+#[path = "fuzz_corpus/drive_seeds.rs"]
+mod drive_seeds;
 #[path = "fuzz_corpus/seeds.rs"]
 mod seeds;
 
@@ -114,6 +116,11 @@ fn share() {
 #[test]
 fn session() {
     check("session");
+}
+
+#[test]
+fn drive() {
+    check("drive");
 }
 
 /// Writes the first inputs of each corpus. Run by hand when messages change, with `--ignored`.

@@ -7,6 +7,7 @@
 //! coverage; that is the fuzzer's work.
 
 pub mod cap;
+pub mod drive;
 pub mod envelope;
 pub mod frame;
 pub mod session;
@@ -16,10 +17,11 @@ pub mod share;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("frame", frame::run),
     ("envelope", envelope::run),
     ("cap", cap::run),
     ("share", share::run),
     ("session", session::run),
+    ("drive", drive::run),
 ];

@@ -12,9 +12,10 @@ use truckee_wire::convert::{Prepared, goodbye_frame, hello_frame, more_frame, pi
 use truckee_wire::frame::{FrameOut, PREFIX_BYTES};
 use truckee_wire::message::*;
 
+use crate::drive_seeds;
 use crate::fuzzing::share::good;
 
-type Input = (&'static str, String, Vec<u8>);
+pub(crate) type Input = (&'static str, String, Vec<u8>);
 
 /// Target, file name, bytes.
 pub(crate) fn all() -> Vec<Input> {
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Input> {
     inputs.extend(caps());
     inputs.extend(shares());
     inputs.extend(sessions());
+    inputs.extend(drive_seeds::all());
     inputs
 }
 
@@ -81,7 +83,7 @@ fn requests() -> Vec<Request> {
         revoked: false,
         grant_expires_unix_s: 9,
     };
-    vec![
+    let mut requests = vec![
         Request::FindShares(FindShares {
             si,
             inline_bytes_max: 4096,
@@ -135,7 +137,9 @@ fn requests() -> Vec<Request> {
             announcements: vec![announcement()],
             tombstones: vec![tombstone()],
         }),
-    ]
+    ];
+    requests.extend(drive_seeds::requests());
+    requests
 }
 
 fn tombstone() -> Tombstone {
@@ -157,7 +161,7 @@ fn answers() -> Vec<Result<Response, Failure>> {
         file: Some(facts()),
         inlined: Some(block.clone()),
     };
-    vec![
+    let mut answers = vec![
         Err(Failure::busy(Duration::from_millis(250), "too much to do")),
         Ok(Response::FoundShares(found)),
         Ok(Response::ShareOpened { already_there: true }),
@@ -184,7 +188,9 @@ fn answers() -> Vec<Result<Response, Failure>> {
             wanted: vec![NodeId([8; 32])],
             truncated: true,
         })),
-    ]
+    ];
+    answers.extend(drive_seeds::answers().into_iter().map(Ok));
+    answers
 }
 
 fn signals() -> Vec<FrameOut> {

@@ -182,6 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn any_flipped_bit_of_a_head_is_found() {
+        let (directory, good) = signed();
+        for bit in 0..8 * (64 + 32 + 32 + 32 + 16 + 8 + 4) {
+            let (mut head, at, flip) = (good, bit / 8, 1u8 << (bit % 8));
+            match at {
+                0..64 => head.signature[at] ^= flip,
+                64..96 => head.public_key[at - 64] ^= flip,
+                96..128 => head.head.digest.0[at - 96] ^= flip,
+                128..160 => head.head.directory.fingerprint.0[at - 128] ^= flip,
+                160..176 => head.head.directory.si.0[at - 160] ^= flip,
+                176..184 => head.head.version ^= u64::from(flip) << (8 * (at - 176)),
+                _ => head.head.rows ^= u32::from(flip) << (8 * (at - 184)),
+            }
+            assert!(head.verify(&directory).is_err(), "bit {bit}");
+            assert!(
+                head.verify(&head.head.directory).is_err(),
+                "bit {bit} of another directory"
+            );
+        }
+    }
+
+    #[test]
     fn fresh_signatures_of_one_head_are_good_and_differ() {
         let (directory, good) = signed();
         let key = WriteKey::from_bytes([5; 16]).signing_key();

@@ -162,4 +162,6 @@ impl std::fmt::Debug for DirectoryKeys {
 }
 
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod tests;

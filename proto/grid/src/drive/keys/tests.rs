@@ -9,11 +9,11 @@ use crate::{
     keys::WriteKey,
 };
 
-fn write_cap(seed: u8) -> MutableCap {
+pub(super) fn write_cap(seed: u8) -> MutableCap {
     MutableCap::of_write_key(WriteKey::from_bytes([seed; 16]))
 }
 
-fn keys(seed: u8) -> (DirectoryKeys, DirectoryKeys) {
+pub(super) fn keys(seed: u8) -> (DirectoryKeys, DirectoryKeys) {
     let cap = write_cap(seed);
     let read = cap.to_read().expect("a write cap reads");
     (
@@ -22,7 +22,7 @@ fn keys(seed: u8) -> (DirectoryKeys, DirectoryKeys) {
     )
 }
 
-fn named(name: &str) -> RowName {
+pub(super) fn named(name: &str) -> RowName {
     RowName::Child(ChildName::new(name).expect("a name"))
 }
 
@@ -44,7 +44,7 @@ fn unknown(write: Option<&str>, read: Option<&str>) -> Target {
     }
 }
 
-const NONCES: [u8; 48] = [9; 48];
+pub(super) const NONCES: [u8; 48] = [9; 48];
 
 #[test]
 fn the_strengths_of_a_cap_name_the_same_directory() {
@@ -211,7 +211,7 @@ fn sealed_plain(plain: &[u8]) -> Vec<u8> {
     [&[3; 24][..], &buffer].concat()
 }
 
-fn plain(kind: u8, fields: [&[u8]; 4], padding: &[u8]) -> Vec<u8> {
+pub(super) fn plain(kind: u8, fields: [&[u8]; 4], padding: &[u8]) -> Vec<u8> {
     let mut plain = vec![kind];
     for field in fields {
         plain.extend_from_slice(&(field.len() as u16).to_be_bytes());

@@ -296,4 +296,26 @@ proptest! {
             prop_assert_eq!(super::super::drive::rows_to_payload(&rows), payload);
         }
     }
+
+    #[test]
+    fn rows_come_back_and_damaged_ones_do_only_as_they_are(
+        rows in rows(true),
+        at in any::<prop::sample::Index>(),
+        flip in 0u8..,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let payload = super::super::drive::rows_to_payload(&rows);
+        prop_assert_eq!(super::super::drive::rows_from_payload(&payload, true), Ok(rows));
+        let mut damaged = payload.to_vec();
+        if !damaged.is_empty() {
+            let at = at.index(damaged.len());
+            damaged[at] ^= flip;
+        }
+        let cut = cut.index(damaged.len() + 1);
+        for damaged in [Bytes::copy_from_slice(&damaged[..cut]), Bytes::from(damaged)] {
+            if let Ok(rows) = super::super::drive::rows_from_payload(&damaged, true) {
+                prop_assert_eq!(super::super::drive::rows_to_payload(&rows), damaged);
+            }
+        }
+    }
 }
