@@ -37,6 +37,9 @@ use scan::{Found, Scan};
 /// that not all of a first backup comes due at once.
 const CHECK_AFTER_SECONDS: u64 = 30 * 86_400;
 
+/// Snapshots of one target that may begin in one second.
+const SAME_SECOND_MAX: u32 = 16;
+
 /// Longest file of patterns.
 const PATTERN_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -103,26 +106,43 @@ pub(crate) fn run(args: &BackupArgs) -> Result<(), CliError> {
     let snapshot = civil(now as f64).snapshot();
     let linked = backup.directories().and_then(|root| match root {
         Some(cap) => {
+            let place = link_snapshot(&drive.gateway, &archives, &snapshot, &cap)?;
             drive
                 .gateway
-                .link(&archives.child(&snapshot), &cap, Replace::Never)?;
-            drive.gateway.link(&target.child("Latest"), &cap, Replace::Always)
+                .link(&target.child("Latest"), &cap, Replace::Always)?;
+            Ok(Some(place))
         }
-        None => Ok(()),
+        None => Ok(None),
     });
     let counts = backup.counts;
     let made = counts.directories_made.load(Ordering::Relaxed);
     match linked {
         Err(error) => report.fail(String::new(), error),
-        Ok(()) if report.stopped() => {}
-        Ok(()) => counts.tell(&archives.child(&snapshot), found.excluded, args.json)?,
+        Ok(Some(place)) if !report.stopped() => {
+            counts.tell(&place, report.files(), found.excluded, args.json)?;
+        }
+        Ok(_) => {}
     }
     report.tell(made as usize, found.skipped, args.json)
 }
 
+/// Gives the snapshot its name. Names count seconds, so one that begins in the same second as another gets a number too.
+fn link_snapshot(gateway: &Gateway, archives: &Place, snapshot: &str, cap: &str) -> Result<Place, CliError> {
+    let mut place = archives.child(snapshot);
+    for number in 2..=SAME_SECOND_MAX {
+        match gateway.link(&place, cap, Replace::Never) {
+            Err(CliError::Status { status: 409, .. }) => {
+                place = archives.child(&format!("{snapshot}-{number}"));
+            }
+            linked => return linked.map(|()| place),
+        }
+    }
+    gateway.link(&place, cap, Replace::Never).map(|()| place)
+}
+
 impl Counts {
-    /// Says where the snapshot is, and what did not have to be sent.
-    fn tell(self, snapshot: &Place, excluded: u64, as_json: bool) -> Result<(), CliError> {
+    /// Says where the snapshot is, and what did and did not have to be sent.
+    fn tell(self, snapshot: &Place, sent: u64, excluded: u64, as_json: bool) -> Result<(), CliError> {
         let (reused, made) = (self.reused.into_inner(), self.directories_made.into_inner());
         if as_json {
             return print_json(&json!({
@@ -136,7 +156,7 @@ impl Counts {
             }));
         }
         eprintln!(
-            "truckee: {}: {reused} files unchanged, {made} directories new or changed, {excluded} left out",
+            "truckee: {}: {sent} files stored, {reused} unchanged, {made} directories new or changed, {excluded} left out",
             snapshot.shown()
         );
         Ok(())

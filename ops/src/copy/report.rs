@@ -94,6 +94,11 @@ impl Report {
         failures.push(Failure { path, error });
     }
 
+    /// Files that are where they belong by now, but for those that were there already.
+    pub(crate) fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing more should be begun, because the gateway is gone.
     pub(crate) fn stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
