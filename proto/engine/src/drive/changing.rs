@@ -1,5 +1,6 @@
 //! Changing a directory: from evaluated edits to a signed change that counts, does not, or may.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use truckee_wire::message::{ChangeTaken, CommitChange, Request};
 
 use super::DriveError;
 use super::asking::Asking;
-use super::directory::{Doing, Key};
+use super::directory::{Doing, Doubt, Key};
 use super::machine::{Drive, TRIES_MAX};
 use super::types::{Note, Outcome};
 use super::work::{Change, Prepared, What};
 use crate::time::Mono;
+use crate::vdrive::REMEMBERED_CHANGES;
 
 /// Longest rest after the second conflict in a row; it doubles with each further one.
 const REST_FIRST_MS: u64 = 5;
@@ -66,19 +68,21 @@ impl Drive {
             return self.count(key, &prepared, change);
         }
         let newest = taken.head.map_or(0, |head| head.head.version);
-        let in_doubt = asking.in_doubt || others_out;
-        let slot_is_anothers =
-            newest == change.head.head.version && taken.head.is_some_and(|head| head.verify(&key.0).is_ok());
-        if in_doubt && newest >= change.head.head.version && !slot_is_anothers {
-            if let Some(batch) = &mut self.directory(key).batch {
-                batch.doubt = Some(prepared);
-            }
-            return self.start_fetch(now, key);
+        let own = change.head.head.version;
+        let slot_is_anothers = newest == own && taken.head.is_some_and(|head| head.verify(&key.0).is_ok());
+        let in_doubt = (asking.in_doubt || others_out) && !slot_is_anothers;
+        if in_doubt && let Some(batch) = &mut self.directory(key).batch {
+            let above = newest.checked_sub(own);
+            let denied = above.is_some_and(|above| above < REMEMBERED_CHANGES as u64);
+            batch.doubt = Some(Doubt { prepared, denied });
         }
         let seen = self.versions.of(&key.0);
         if newest < seen {
             self.note(Note::RolledBack);
             return self.fail(key, &DriveError::RolledBack { seen, got: newest });
+        }
+        if in_doubt {
+            return self.start_fetch(now, key);
         }
         self.conflict(now, key);
     }
@@ -121,13 +125,15 @@ impl Drive {
         let in_doubt = asking.in_doubt;
         let error = asking.error(self.vdrives.len());
         if in_doubt && let Some(batch) = &mut self.directory(key).batch {
-            batch.doubt = Some(prepared);
+            let denied = false;
+            batch.doubt = Some(Doubt { prepared, denied });
         }
         self.fail(key, &error);
     }
 
     /// A change was sent, its answer was lost, and the directory is further by now: its rows tell whether it counted.
-    pub(super) fn settle_doubt(&mut self, now: Mono, key: Key, prepared: &Prepared) {
+    pub(super) fn settle_doubt(&mut self, now: Mono, key: Key, doubt: &Doubt) {
+        let prepared = &doubt.prepared;
         let directory = self.directory(key);
         let (Some(change), Some(copy)) = (&prepared.change, &directory.copy) else {
             return;
@@ -143,7 +149,13 @@ impl Drive {
             self.note(Note::Taken { calls });
             return self.answer_calls(key, prepared);
         }
-        if copy.version() <= change.head.head.version {
+        // Below its own version it may still be on its way, and count later.
+        let settled = match copy.version().cmp(&change.head.head.version) {
+            Ordering::Less => false,
+            Ordering::Equal => true,
+            Ordering::Greater => doubt.denied,
+        };
+        if settled {
             return self.conflict(now, key);
         }
         self.answer_unknown(key, prepared);

@@ -48,7 +48,15 @@ pub(super) struct Batch {
     /// The copy was the newest version at some moment after these calls came.
     pub(super) confirmed: bool,
     /// A change of theirs whose fate is to be read from the rows.
-    pub(super) doubt: Option<Box<Prepared>>,
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// A change that was sent and whose answer was lost.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) prepared: Box<Prepared>,
+    /// A vdrive that would still recognise it says that it was never taken. The rows have the last word.
+    pub(super) denied: bool,
 }
 
 // There is one for each directory that somebody waits for.

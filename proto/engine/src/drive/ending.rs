@@ -35,7 +35,7 @@ impl Drive {
         }
         let Some(batch) = batch else { return };
         let sent = match (&doing, &batch.doubt) {
-            (_, Some(prepared)) => Some(prepared),
+            (_, Some(doubt)) => Some(&doubt.prepared),
             (Doing::Committing { prepared, .. }, None) => Some(prepared),
             _ => None,
         };

@@ -182,8 +182,8 @@ impl Drive {
             return;
         };
         batch.confirmed = true;
-        if let Some(prepared) = batch.doubt.take() {
-            self.settle_doubt(now, key, &prepared);
+        if let Some(doubt) = batch.doubt.take() {
+            self.settle_doubt(now, key, &doubt);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The drive against vdrives that are made up: what it promises, one test each, and random histories.
 
+mod doubt;
 mod histories;
 mod lies;
 mod model;

@@ -22,6 +22,7 @@ use crate::session::CallError;
 use crate::time::Mono;
 use crate::transfer::Token;
 use crate::transfer::model::Dice;
+use crate::vdrive::REMEMBERED_CHANGES;
 
 const EVENTS_MAX: u32 = 1_000_000;
 
@@ -37,6 +38,8 @@ pub(super) struct Dir {
     /// With the version of the last change; deleted ones stay.
     pub(super) rows: BTreeMap<RowId, (Option<Bytes>, u64)>,
     pub(super) floor: u64,
+    /// The last ones, the newest last.
+    pub(super) heads: Vec<SignedHead>,
 }
 
 impl Db {
@@ -97,7 +100,14 @@ impl Db {
         let id = head.head.directory;
         head.verify(&id).map_err(|error| refused(&error.to_string()))?;
         let old = self.directories.get(&id);
-        if old.is_some_and(|dir| dir.head == *head) {
+        let known = |dir: &Dir| {
+            dir.heads
+                .iter()
+                .rev()
+                .take(REMEMBERED_CHANGES)
+                .any(|known| known == head)
+        };
+        if old.is_some_and(known) {
             return Ok(true);
         }
         let base = old.map_or(0, |dir| dir.head.head.version);
@@ -109,6 +119,7 @@ impl Db {
             sum: RowSum::empty(),
             rows: BTreeMap::new(),
             floor: 0,
+            heads: Vec::new(),
         });
         assert!(changes.is_sorted_by_key(|change| change.id), "in order of ids");
         for change in changes {
@@ -125,6 +136,7 @@ impl Db {
             return Err(refused("the digest is another"));
         }
         dir.head = *head;
+        dir.heads.push(*head);
         // Forgets deletions now and then.
         if head.head.version.is_multiple_of(11) {
             dir.rows.retain(|_, (sealed, _)| sealed.is_some());

@@ -427,42 +427,6 @@ fn a_vdrive_that_starts_again_is_waited_for() {
 }
 
 #[test]
-fn a_change_whose_answer_was_lost_is_found_out() {
-    // The first answer to a change is lost, and the vdrive is slow to be asked again: others build on it meanwhile.
-    for overwritten in [false, true] {
-        let mut world = World::new(14, 2, 1);
-        let (write, _) = keys(1);
-        world.create(0, &write).unwrap();
-        world.read(1, &write).unwrap();
-        let edit = world.start_edits(1, &write, vec![set("a", "mine")]);
-        while !world.served.contains(&"commit")
-            || world.served.iter().filter(|kind| **kind == "commit").count() < 2
-        {
-            assert!(world.step());
-        }
-        // Carried out, and the answer is on its way: the link dies with it.
-        world.vdrives[0].down = true;
-        world.lose_answers();
-        world.vdrives[0].down = false;
-        let other = if overwritten {
-            set("a", "theirs")
-        } else {
-            set("b", "theirs")
-        };
-        world.edit(0, &write, vec![other]).unwrap();
-        let result = world.result(edit);
-        if overwritten {
-            assert_eq!(result, Err(DriveError::Unknown));
-        } else {
-            assert!(result.is_ok(), "{result:?}");
-        }
-        let view = world.read(1, &write).unwrap();
-        assert_eq!(texts(&view)["a"], if overwritten { "theirs" } else { "mine" });
-        assert_eq!(view.version, 3, "once");
-    }
-}
-
-#[test]
 fn what_is_over_a_bound_is_refused_as_busy() {
     let mut world = World::new(15, 0, 1);
     let limits = Limits {
