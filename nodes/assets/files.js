@@ -15,14 +15,19 @@ function dress() {
   showCopyButtons(listing);
 }
 
+// Of several answers under way only the last one asked for is shown: an older one may come in later.
+let newest = 0;
+
 // The server makes every row, so that there is one place that does.
 async function refresh() {
+  const mine = ++newest;
   const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
   if (!answer.ok) {
     toast("The folder cannot be read again; what you see may be old", { bad: true });
     return;
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (mine !== newest) return;
   const rows = (root) => [...root.querySelectorAll("tr[data-name]")];
   const focused = document.activeElement?.closest("tr[data-name]");
   const place = rows(listing).indexOf(focused);

@@ -18,6 +18,7 @@ mod error;
 mod form;
 mod observe;
 mod openapi;
+mod origin;
 mod outflow;
 mod pages;
 mod path;

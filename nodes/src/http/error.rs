@@ -72,6 +72,8 @@ pub(super) enum HttpError {
          and the token as password"
     )]
     Unauthorised,
+    #[error("a page of another site must not change anything here; open the gateway's own page")]
+    ForeignPage,
     #[error("the node is stopping; use another gateway or try again when it is back")]
     Stopping,
     #[error("the upload cannot be kept on disk meanwhile ({0}); the gateway's disk may be full")]
@@ -125,6 +127,7 @@ impl HttpError {
             HttpError::PathTooLong { .. } => StatusCode::URI_TOO_LONG,
             HttpError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
             HttpError::Unauthorised => StatusCode::UNAUTHORIZED,
+            HttpError::ForeignPage => StatusCode::FORBIDDEN,
             HttpError::NoSuchRoute | HttpError::NoSuchOperation => StatusCode::NOT_FOUND,
             HttpError::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             HttpError::RangeBeyondEnd { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -150,6 +153,7 @@ impl HttpError {
             HttpError::NothingBelowFile => "not_a_directory",
             HttpError::Unsupported { .. } => "unsupported",
             HttpError::Unauthorised => "unauthorised",
+            HttpError::ForeignPage => "foreign_page",
             HttpError::NoSuchRoute => "no_such_route",
             HttpError::WrongMethod { .. } => "wrong_method",
             HttpError::RangeBeyondEnd { .. } => "range_beyond_end",

@@ -11,7 +11,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
 use super::auth::{self, Lock};
-use super::{Gateway, Probes, gateway_routes, no_such_route, observe, probe_routes};
+use super::{Gateway, Probes, gateway_routes, no_such_route, observe, origin, probe_routes};
 use crate::access::OpenedDoors;
 
 /// How long a client may take to send the head of a request; more is a slow-loris.
@@ -69,6 +69,7 @@ pub fn start_gateway(
             .app_data(probes.clone())
             .app_data(lock.clone())
             // Wraps what follows: the last one sees a request first.
+            .wrap(from_fn(origin::refuse_foreign_pages))
             .wrap(from_fn(auth::authorise))
             .wrap(from_fn(observe::observe))
             .configure(probe_routes)

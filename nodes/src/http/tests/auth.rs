@@ -172,3 +172,27 @@ async fn over_tls() {
     let _reset = plain.read_to_end(&mut got).await;
     assert!(!got.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&got));
 }
+
+#[actix_web::test]
+async fn pages_of_other_sites_change_nothing() {
+    let rig = Rig::start();
+    for site in ["cross-site", "same-site"] {
+        for (method, path) in [
+            ("PUT", "/uri"),
+            ("POST", "/uri?t=mkdir"),
+            ("DELETE", "/uri/URI:LIT:/x"),
+        ] {
+            let answer = rig.ask(method, path, &[("Sec-Fetch-Site", site)], b"x").await;
+            assert_eq!(answer.status, 403, "{method} {path}");
+            assert!(answer.text().contains("another site"), "{}", answer.text());
+        }
+        let read = rig
+            .ask("GET", "/uri/URI:LIT:nbswy3dp", &[("Sec-Fetch-Site", site)], b"")
+            .await;
+        assert_eq!((read.status, &*read.text()), (200, "hello"));
+    }
+    let own = rig
+        .ask("PUT", "/uri", &[("Sec-Fetch-Site", "same-origin")], b"x")
+        .await;
+    assert_eq!(own.status, 200);
+}
