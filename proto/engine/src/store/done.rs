@@ -1,6 +1,6 @@
 //! What follows from the outcome of a disk operation: answers, and the books kept right.
 
-use truckee_grid::ids::ShareNumber;
+use truckee_grid::ids::{ShareNumber, StorageIndex};
 use truckee_wire::message::{Failure, FailureCode, FileFacts, FoundShares, Response};
 
 use super::open::Phase;
@@ -74,7 +74,7 @@ impl Store {
                 }
                 self.put_done(ticket, share, reserved, &file, outcome);
             }
-            Pending::Find { ticket, without, .. } => self.found(ticket, &without, outcome),
+            Pending::Find { ticket, si, without } => self.found(ticket, si, &without, outcome),
             Pending::Read { ticket } => self.read(ticket, outcome),
             Pending::Verify { ticket } => self.verified(ticket, &outcome),
             Pending::Remove { ticket, .. } => self.removed(ticket, &outcome),
@@ -226,8 +226,10 @@ impl Store {
         }
     }
 
-    fn found(&mut self, ticket: Ticket, without: &[ShareNumber], outcome: Outcome) {
+    fn found(&mut self, ticket: Ticket, si: StorageIndex, without: &[ShareNumber], outcome: Outcome) {
         self.report.reads_in_flight -= 1;
+        // Also of what became durable only after the question, while the disk was looking.
+        self.shown(si);
         match outcome {
             Ok(DiskDone::Found(found)) => {
                 let Found {

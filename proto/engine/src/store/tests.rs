@@ -1045,6 +1045,25 @@ fn abort_takes_nothing_that_another_is_about_to_hear_of() {
 }
 
 #[test]
+fn abort_takes_nothing_that_was_finished_and_shown_after_the_question() {
+    let (mut bench, file) = (Bench::new(), test_file(1, 2500));
+    bench.upload(&file, 0, 1);
+    // Both are with the disk, which ends the later one first.
+    let find = bench.ask(file.find(0));
+    let close = bench.ask(file.close(0, 1));
+    assert_eq!(bench.queued.len(), 2);
+    bench.queued.swap(0, 1);
+    bench.work();
+    assert_eq!(bench.answer(close), CLOSED);
+    let Ok(Response::FoundShares(found)) = bench.answer(find) else {
+        panic!("it is answered")
+    };
+    assert_eq!(found.shares, [ShareNumber(0)]);
+    assert_eq!(bench.served(file.abort(0, 1)), ABORTED);
+    assert_eq!(bench.disk.shares().len(), 1, "somebody counts on it");
+}
+
+#[test]
 fn a_share_on_its_way_out_is_not_shown_any_more() {
     let (mut bench, file) = (Bench::new(), test_file(1, 2500));
     bench.upload(&file, 0, 1);
