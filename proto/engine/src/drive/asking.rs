@@ -35,6 +35,9 @@ pub(super) const DIRECTORY_BYTES_MAX: usize = 128 << 20;
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) request: Request,
+    /// The highest version that was seen before it was put: an answer below it is a rollback. One that is seen meanwhile,
+    /// with a cap of the other strength, says nothing about an answer that was on its way.
+    pub(super) seen: u64,
     /// Those that are not asked yet in this round, the next one last.
     left: Vec<NodeId>,
     /// Requests that wait for an answer.
@@ -61,9 +64,10 @@ pub(super) enum Step {
 }
 
 impl Asking {
-    pub(super) fn new(request: Request, now: Mono) -> Self {
+    pub(super) fn new(request: Request, seen: u64, now: Mono) -> Self {
         Self {
             request,
+            seen,
             left: Vec::new(),
             out: 0,
             hedge_at: None,

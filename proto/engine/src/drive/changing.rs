@@ -39,10 +39,12 @@ impl Drive {
             head: change.head,
             changes: change.rows.clone(),
         });
+        let seen = self.versions.of(&key.0);
+        let directory = self.directory(key);
         directory.admit_readers();
         directory.doing = Doing::Committing {
             prepared,
-            asking: Asking::new(request, now),
+            asking: Asking::new(request, seen, now),
         };
     }
 
@@ -76,7 +78,7 @@ impl Drive {
             let denied = above.is_some_and(|above| above < REMEMBERED_CHANGES as u64);
             batch.doubt = Some(Doubt { prepared, denied });
         }
-        let seen = self.versions.of(&key.0);
+        let seen = asking.seen;
         if newest < seen {
             self.note(Note::RolledBack);
             return self.fail(key, &DriveError::RolledBack { seen, got: newest });

@@ -36,6 +36,7 @@ impl Drive {
     }
 
     fn ask_rows(&mut self, now: Mono, key: Key, fetch: Fetch) {
+        let seen = self.versions.of(&key.0);
         let directory = self.directory(key);
         let since = match &fetch.first {
             Some(first) if fetch.after.is_none() => first.head.version,
@@ -50,15 +51,15 @@ impl Drive {
         });
         directory.doing = Doing::Fetching {
             fetch,
-            asking: Asking::new(request, now),
+            asking: Asking::new(request, seen, now),
         };
     }
 
     pub(super) fn on_rows(&mut self, now: Mono, key: Key, vdrive: NodeId, got: RowsGot) {
         self.cancel_requests(key);
         let directory = self.directory(key);
-        let fetch = match std::mem::replace(&mut directory.doing, Doing::Nothing) {
-            Doing::Fetching { fetch, .. } => fetch,
+        let (fetch, seen) = match std::mem::replace(&mut directory.doing, Doing::Nothing) {
+            Doing::Fetching { fetch, asking } => (fetch, asking.seen),
             other => {
                 directory.doing = other;
                 return;
@@ -68,7 +69,6 @@ impl Drive {
             self.note(Note::SplitDatabase);
             return self.fail(key, &DriveError::SplitDatabase);
         }
-        let seen = self.versions.of(&key.0);
         let version = got.head.map_or(0, |head| head.head.version);
         if version < seen {
             self.note(Note::RolledBack);

@@ -186,6 +186,37 @@ fn a_refusal_counts_only_on_top_of_the_newest_version() {
 }
 
 #[test]
+fn a_change_through_the_write_cap_makes_no_liar_of_a_vdrive_that_answers_a_reader() {
+    let (mut overtaken, mut rolled_back) = (0, 0);
+    for seed in 0..200 {
+        let mut world = World::new(seed, 2, 1);
+        let (write, read) = keys(1);
+        world.create(0, &write).unwrap();
+        let edit = world.start_edits(0, &write, vec![set("a", "1")]);
+        let reads: Vec<Ticket> = (0..20)
+            .map(|_| {
+                world.run_for(Duration::from_micros(200));
+                world.start_read(0, &read)
+            })
+            .collect();
+        world.result(edit).unwrap();
+        for ticket in reads {
+            match world.result(ticket) {
+                Ok(Outcome::Read(view)) => overtaken += u32::from(view.version == 1),
+                other => panic!("seed {seed}: {other:?}"),
+            }
+        }
+        rolled_back += world
+            .notes
+            .iter()
+            .filter(|note| **note == Note::RolledBack)
+            .count();
+    }
+    assert!(overtaken > 0, "no answer was ever on its way");
+    assert_eq!(rolled_back, 0);
+}
+
+#[test]
 fn each_edit_and_each_reason_to_refuse_it() {
     let mut world = World::new(8, 1, 1);
     let (write, _) = keys(1);
