@@ -106,8 +106,12 @@ fn roles(mix: &Mix, host: usize) -> Roles {
     let gateways_from = mix.introducers + mix.storage;
     if host < storage_from {
         Roles::from_iter([Role::Introducer])
+    } else if host < storage_from + mix.vdrives {
+        Roles::from_iter([Role::Storage, Role::Vdrive])
     } else if host < gateways_from {
         Roles::from_iter([Role::Storage])
+    } else if host + 1 == mix.nodes() && mix.mixed_roles && mix.vdrives > 1 {
+        Roles::from_iter([Role::Gateway, Role::Storage, Role::Vdrive])
     } else if host + 1 == mix.nodes() && mix.mixed_roles {
         Roles::from_iter([Role::Gateway, Role::Storage])
     } else {

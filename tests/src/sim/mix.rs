@@ -68,8 +68,10 @@ pub struct Mix {
     pub storage: usize,
     /// Nodes that upload and download; the last of them keeps shares too if `mixed_roles`.
     pub gateways: usize,
-    /// Is there a gateway that keeps shares?
+    /// Is there a gateway that keeps shares, and directories if there are two others that do?
     pub mixed_roles: bool,
+    /// Of those that keep shares, how many have the role vdrive too. All have one database.
+    pub vdrives: usize,
     /// The faults that happen.
     pub faults: BTreeSet<Fault>,
     /// Mean time between two faults.
@@ -121,6 +123,7 @@ impl Mix {
             storage,
             gateways: rng.size(1, if size == Size::Small { 2 } else { 4 }),
             mixed_roles: rng.chance(300),
+            vdrives: rng.fork("vdrives").size(0, 2),
             faults,
             fault_every: rng.between(200 * MILLIS, 4 * SECONDS),
             chaos: rng.between(10 * SECONDS, 40 * SECONDS),

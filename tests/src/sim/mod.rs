@@ -5,8 +5,8 @@
 //! run, to the last byte: [`trace`] tells.
 //!
 //! From the bottom: [`rng`] and [`scheduler`] (what happens next), [`network`] (connections), [`disk`], [`node`] (the
-//! machines put together), [`mix`] and [`faults`] (what goes wrong), [`wishes`] (what clients want), [`model`] (what must
-//! hold), [`world`] (one step), [`run`] (from start to the last check) and [`scenario`] (a story told by hand).
+//! machines put together), [`mix`] and [`faults`] (what goes wrong), [`wishes`] (what clients want), [`model`] and
+//! [`drive`] (what must hold of files and of directories), [`world`] (one step), [`run`] (from start to the last check) and [`scenario`] (a story told by hand).
 
 use std::sync::OnceLock;
 
@@ -14,6 +14,7 @@ use truckee_grid::Engines;
 use truckee_grid::erasure::ErasureChoice;
 
 pub mod disk;
+pub mod drive;
 pub mod faults;
 pub mod identity;
 pub mod mix;

@@ -74,8 +74,10 @@ pub enum Outcome {
     Running(usize),
     /// The file is stored.
     Stored(ChkCap),
-    /// All bytes were read, and were right.
+    /// All bytes were read, and were right; or a directory was.
     Read,
+    /// The directory is changed.
+    Changed,
     /// The client was told why not.
     Failed(String),
     /// The gateway crashed.

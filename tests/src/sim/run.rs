@@ -123,6 +123,7 @@ impl World {
         // By then every store has noticed that its disk has room again.
         self.pass(MEASURE_EVERY.as_micros() as Micros + SECONDS)?;
         self.serve_last_orders()?;
+        self.serve_last_directories()?;
         self.until(TIDY_WITHIN, Self::tidy)?;
         for (host, at) in self.hosts.iter().enumerate() {
             self.model.check_disk(host, &at.disk)?;
@@ -306,6 +307,19 @@ impl World {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Changes every directory through each gateway, and reads it back.
+    fn serve_last_directories(&mut self) -> Result<(), Violation> {
+        if self.mix.vdrives == 0 {
+            return Ok(());
+        }
+        let changes = self.last_changes();
+        self.until(SERVED_WITHIN, Self::nothing_running)?;
+        self.went_well(&changes)?;
+        let reads = self.last_reads();
+        self.until(SERVED_WITHIN, Self::nothing_running)?;
+        self.went_well(&reads)
     }
 
     fn nothing_running(&self) -> Result<(), String> {

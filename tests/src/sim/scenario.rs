@@ -44,6 +44,7 @@ impl Scenario {
             storage,
             gateways: 1,
             mixed_roles: false,
+            vdrives: 0,
             way,
             disk_delay: 5 * MILLIS,
             calendar_skew_s: 0,

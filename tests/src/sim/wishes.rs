@@ -26,6 +26,9 @@ impl World {
         let Some(gateway) = self.wishes.pick(&gateways).copied() else {
             return;
         };
+        if self.mix.vdrives > 0 && self.wishes.chance(350) {
+            return self.drive_wish(gateway);
+        }
         let files = self.model.files().len();
         if files > 0 && self.wishes.chance(600) {
             let file = self.model.files()[self.wishes.size(0, files - 1)].clone();

@@ -8,6 +8,7 @@
 use truckee_engine::time::{Mono, UnixSeconds};
 
 use super::disk::Disk;
+use super::drive::DriveWorld;
 use super::faults::Relief;
 use super::identity::{AddressBook, Identity};
 use super::mix::Mix;
@@ -74,6 +75,8 @@ pub struct Ctx<'a> {
     pub book: &'a AddressBook,
     /// What is promised.
     pub model: &'a mut Model,
+    /// The directories, and what is promised of them.
+    pub drive: &'a mut DriveWorld,
     /// What happens.
     pub trace: &'a mut Trace,
     /// Random numbers of this host.
@@ -115,6 +118,7 @@ pub struct World {
     pub(super) network: Network,
     pub(super) hosts: Vec<Host>,
     pub(super) model: Model,
+    pub(super) drive: DriveWorld,
     pub(super) trace: Trace,
     pub(super) book: AddressBook,
     /// Draws the faults.
@@ -150,6 +154,7 @@ impl World {
             scheduler: Scheduler::new(rng.fork("ties")),
             network,
             model: Model::default(),
+            drive: DriveWorld::new(rng.fork("database").array()),
             trace: Trace::default(),
             book,
             chance: rng.fork("faults"),
@@ -219,6 +224,7 @@ impl World {
             network: &mut self.network,
             book: &self.book,
             model: &mut self.model,
+            drive: &mut self.drive,
             trace: &mut self.trace,
             rng,
             at,
@@ -260,11 +266,14 @@ impl World {
             self.model.write_uncertain(host, &write);
             // Whether the disk had done it already is open.
             if stopped.rng.chance(500) {
-                write.carry_out(&mut stopped.disk);
+                write.carry_out(&mut stopped.disk, &mut self.drive);
             }
         }
         stopped.disk.crash();
         self.model.orders_lost(host);
+        self.drive.orders_lost(host);
+        self.violations
+            .extend(self.drive.take_broken().into_iter().map(Violation));
         stopped.frozen = false;
         stopped.stalled.clear();
         self.network.host_stops(now, host, silently);

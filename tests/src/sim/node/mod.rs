@@ -5,6 +5,7 @@
 //! end, each request one answer, nothing is left when all is quiet.
 
 mod downloads;
+mod drive;
 mod links;
 mod members;
 mod peer;
@@ -12,6 +13,7 @@ mod socket;
 mod store;
 mod types;
 mod uploads;
+mod vdrive;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +28,7 @@ pub use self::types::{CallResult, Caller, Decoded, Job, ReplyTo, Write};
 pub use self::uploads::{Misbehaviour, UploadOrder};
 
 use self::downloads::Downloads;
+use self::drive::Desk;
 use self::links::Links;
 use self::members::Members;
 use self::peer::Call;
@@ -33,6 +36,7 @@ use self::socket::LinkEvent;
 use self::store::Keeper;
 use self::types::{Errand, OWN_LINK};
 use self::uploads::Uploads;
+use self::vdrive::Vdrive;
 use super::disk::Disk;
 use super::identity::Identity;
 use super::model::OrderId;
@@ -49,6 +53,9 @@ pub struct Node {
     keeper: Option<Keeper>,
     uploads: Uploads,
     downloads: Downloads,
+    /// Of a gateway.
+    desk: Option<Box<Desk>>,
+    vdrive: Option<Vdrive>,
     errands: Vec<Errand>,
     answers: Vec<(ReplyTo, Result<Response, Failure>)>,
     own_calls: BTreeSet<Caller>,
@@ -66,6 +73,8 @@ impl Node {
             keeper: me.roles.contains(Role::Storage).then(|| Keeper::new(ctx)),
             uploads: Uploads::default(),
             downloads: Downloads::default(),
+            desk: me.roles.contains(Role::Gateway).then(|| Box::new(Desk::new(ctx))),
+            vdrive: me.roles.contains(Role::Vdrive).then(Vdrive::default),
             errands: Vec::new(),
             answers: Vec::new(),
             own_calls: BTreeSet::new(),
@@ -133,6 +142,16 @@ impl Node {
                 }
             }
             Job::Roster => self.members.write_roster(ctx),
+            Job::Worked(job, worked) => {
+                if let Some(desk) = &mut self.desk {
+                    desk.worked(ctx, (job, *worked), errands);
+                }
+            }
+            Job::Database(ticket) => {
+                if let Some(vdrive) = &mut self.vdrive {
+                    vdrive.database(ctx, ticket, &mut self.answers);
+                }
+            }
         }
     }
 
@@ -145,12 +164,17 @@ impl Node {
         }
         self.uploads.wake(ctx, &mut self.errands);
         self.downloads.wake(ctx, &mut self.errands);
+        self.learn_vdrives(ctx);
+        if let Some(desk) = &mut self.desk {
+            desk.wake(ctx, &mut self.errands);
+        }
     }
 
     /// When to call [`Node::wake`].
     pub fn next_deadline(&self, now: Mono) -> Option<Mono> {
         let keeper = self.keeper.as_ref().and_then(Keeper::next_deadline);
-        let transfers = [self.uploads.next_deadline(), self.downloads.next_deadline()];
+        let desk = self.desk.as_ref().and_then(|desk| desk.next_deadline());
+        let transfers = [self.uploads.next_deadline(), self.downloads.next_deadline(), desk];
         [
             self.links.next_deadline(),
             Some(self.members.next_deadline(now)),
@@ -174,6 +198,21 @@ impl Node {
         self.downloads.start(ctx, order, candidates, &mut self.errands);
     }
 
+    /// A client wants something of a directory.
+    pub fn drive(&mut self, ctx: &mut Ctx<'_>, id: OrderId) {
+        self.learn_vdrives(ctx);
+        if let Some(desk) = &mut self.desk {
+            desk.start(ctx, id, &mut self.errands);
+        }
+    }
+
+    fn learn_vdrives(&mut self, ctx: &Ctx<'_>) {
+        if let Some(desk) = &mut self.desk {
+            let vdrives = self.members.with_role(Role::Vdrive, ctx.unix);
+            desk.vdrives(vdrives.into_iter().map(|(node, _)| node).collect());
+        }
+    }
+
     /// Carries what the machines give out to where it belongs, until nothing is left.
     pub fn settle(&mut self, ctx: &mut Ctx<'_>) {
         loop {
@@ -195,6 +234,20 @@ impl Node {
     pub fn check(&self, ctx: &mut Ctx<'_>) {
         if let Some(keeper) = &self.keeper {
             keeper.check(ctx);
+        }
+        let vdrives = ctx
+            .book
+            .all()
+            .iter()
+            .filter(|node| node.roles.contains(Role::Vdrive));
+        let tainted = || {
+            vdrives
+                .clone()
+                .any(|node| ctx.network.is_tainted(ctx.host, node.host))
+        };
+        let tainted = self.desk.is_some() && tainted();
+        for what in ctx.drive.judge(tainted) {
+            ctx.violation(what);
         }
     }
 
@@ -222,6 +275,12 @@ impl Node {
     pub fn idle(&self, disk: &Disk) -> Result<(), String> {
         let (calls, serving) = self.links.pending();
         let (uploads, downloads) = (self.uploads.count(), self.downloads.count());
+        let asked = self.vdrive.as_ref().map_or(0, Vdrive::count);
+        if asked > 0 || !self.desk.as_ref().is_none_or(|desk| desk.is_idle()) {
+            return Err(format!(
+                "directories are at work, {asked} requests at the database"
+            ));
+        }
         // Gossip never ends: a call or two of it may be under way at any time.
         if uploads + downloads + self.own_calls.len() > 0 || calls > 2 || serving > 8 {
             return Err(format!(
@@ -240,13 +299,22 @@ impl Node {
 
     /// Writes that are under way while the node stops.
     pub fn into_writes(self) -> Vec<Write> {
+        let changes = self
+            .vdrive
+            .into_iter()
+            .flat_map(Vdrive::into_changes)
+            .map(Box::new);
         let roster = self.members.into_roster().map(Write::Roster);
         let shares = self
             .keeper
             .into_iter()
             .flat_map(Keeper::into_writes)
             .map(Write::Share);
-        roster.into_iter().chain(shares).collect()
+        roster
+            .into_iter()
+            .chain(shares)
+            .chain(changes.map(Write::Directory))
+            .collect()
     }
 
     fn candidates(&self, ctx: &Ctx<'_>, si: StorageIndex) -> Vec<NodeId> {
@@ -364,6 +432,13 @@ impl Node {
                 let result = self.members.serve(ctx, peer, request);
                 self.reply(ctx, reply, result);
             }
+            RequestKind::GetRows | RequestKind::CommitChange => match &mut self.vdrive {
+                Some(vdrive) => vdrive.serve(ctx, reply, deadline, request, &mut self.answers),
+                None => {
+                    let failure = Failure::new(FailureCode::RefusedRole, "this node keeps no directories");
+                    self.reply(ctx, reply, Err(failure));
+                }
+            },
             _ => match &mut self.keeper {
                 Some(keeper) => keeper.serve(ctx, reply, asker, deadline, request),
                 None => {
@@ -391,6 +466,11 @@ impl Node {
             Caller::Download(id, token) => {
                 self.downloads
                     .answered(ctx, (id, token), result, &mut self.errands);
+            }
+            Caller::Drive(token) => {
+                if let Some(desk) = &mut self.desk {
+                    desk.answered(ctx, token, result, &mut self.errands);
+                }
             }
             Caller::Members(token) => self.members.answered(ctx, token, result),
             Caller::Nobody(_) => {}

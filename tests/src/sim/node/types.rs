@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use truckee_engine::drive::{JobId, Worked};
 use truckee_engine::session::{CallError, InboundId};
 use truckee_engine::store::{DiskOp, DiskToken};
 use truckee_engine::transfer::Token;
@@ -11,6 +12,7 @@ use truckee_grid::pipeline::{DecodeError, DecodedSegment, EncodedSegment};
 use truckee_wire::message::{Lane, Request, Response};
 
 use crate::sim::disk::Disk;
+use crate::sim::drive::DriveWorld;
 use crate::sim::model::OrderId;
 use crate::sim::network::ConnId;
 use crate::sim::shares;
@@ -31,6 +33,8 @@ pub enum Caller {
     Upload(OrderId, Token),
     /// A download.
     Download(OrderId, Token),
+    /// The drive.
+    Drive(Token),
     /// The membership machine.
     Members(u64),
     /// Nobody; the number makes it one of a kind.
@@ -92,6 +96,10 @@ pub enum Job {
     Disk(DiskToken),
     /// The roster file is to be written now.
     Roster,
+    /// Rows of a directory are opened, or sealed.
+    Worked(JobId, Box<Worked>),
+    /// The database of the vdrives is at a request, or has answered.
+    Database(u64),
 }
 
 /// A write that was under way when a node stopped.
@@ -101,15 +109,18 @@ pub enum Write {
     Share(DiskOp),
     /// Of the roster.
     Roster(Bytes),
+    /// Of a directory, in the database.
+    Directory(Box<Request>),
 }
 
 impl Write {
     /// It had reached the disk after all.
-    pub fn carry_out(self, disk: &mut Disk) {
+    pub fn carry_out(self, disk: &mut Disk, drive: &mut DriveWorld) {
         match self {
             Self::Share(op) => drop(shares::carry_out(disk, op)),
             // Like any write it may fail; then the old file is still there.
             Self::Roster(bytes) => drop(disk.write_roster(bytes)),
+            Self::Directory(request) => drop(drive.serve(&request)),
         }
     }
 }
