@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use truckee_grid::drive::{HeadError, ROWS_MAX, RowId, RowSum, SignedHead};
+use truckee_grid::drive::{HeadError, RowId, RowSum, SignedHead};
 use truckee_wire::message::{CommitChange, Failure, FailureCode, RowChange};
 
 pub mod model;
@@ -179,7 +179,7 @@ pub fn judge(stored: Option<Stored>, change: &CommitChange, old: &OldRows) -> Re
     let had = if before == 0 { 0 } else { next.head.head.rows };
     let tally = next.apply(&change.changes, old)?;
     let rows = u64::from(had) + tally.added - tally.removed;
-    if rows != u64::from(head.rows) || rows > ROWS_MAX as u64 {
+    if rows != u64::from(head.rows) {
         let said = head.rows;
         return Err(ChangeRefused::Count { rows, said });
     }

@@ -189,3 +189,68 @@ fn judge(error: &CallError) -> (Option<DriveError>, bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use truckee_wire::message::Request;
+
+    use super::*;
+
+    fn refused(code: FailureCode) -> CallError {
+        CallError::Refused(Failure::new(code, "as the test wants it"))
+    }
+
+    #[test]
+    fn what_may_have_been_carried_out_is_in_doubt_and_nothing_else() {
+        let down = CallError::Down {
+            retry_in: Duration::ZERO,
+        };
+        let doubtful = [CallError::Expired, CallError::LinkLost];
+        let doubtful_codes = [
+            FailureCode::Cancelled,
+            FailureCode::Expired,
+            FailureCode::Internal,
+            FailureCode::Corrupt,
+        ];
+        for error in doubtful.into_iter().chain(doubtful_codes.map(refused)) {
+            assert!(judge(&error).1, "{error:?}");
+        }
+        let certain = [down, CallError::Leaving, CallError::Saturated];
+        let certain_codes = [
+            FailureCode::Busy,
+            FailureCode::RefusedRole,
+            FailureCode::Unsupported,
+            FailureCode::Full,
+            FailureCode::BadRequest,
+            FailureCode::NotFound,
+        ];
+        for error in certain.into_iter().chain(certain_codes.map(refused)) {
+            assert!(!judge(&error).1, "{error:?}");
+        }
+        let bad = truckee_wire::convert::ConvertError::Missing { field: "head" };
+        assert!(judge(&CallError::BadAnswer(bad)).1);
+    }
+
+    #[test]
+    fn a_refusal_of_the_question_itself_ends_it() {
+        let now = Mono::from_millis(1);
+        let order = || vec![NodeId([1; 32]), NodeId([2; 32])];
+        for (code, ends) in [
+            (FailureCode::BadRequest, true),
+            (FailureCode::Full, true),
+            (FailureCode::RefusedRole, false),
+            (FailureCode::Internal, false),
+        ] {
+            let mut asking = Asking::new(Request::GetStatus, 0, now);
+            assert_eq!(asking.step(now, order), Step::Send(NodeId([1; 32])));
+            asking.failed(now, &refused(code));
+            let next = asking.step(now, order);
+            let expected = if ends {
+                Step::GiveUp
+            } else {
+                Step::Send(NodeId([2; 32]))
+            };
+            assert_eq!(next, expected, "{code:?}");
+        }
+    }
+}

@@ -105,7 +105,6 @@ impl Drive {
             return;
         };
         batch.tries += 1;
-        batch.confirmed = false;
         let tries = batch.tries;
         let creates = batch
             .calls

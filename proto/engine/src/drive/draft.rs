@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use truckee_grid::caps::Cap;
 use truckee_grid::drive::{Child, ChildName, ROWS_MAX, RowError, RowName, Target};
 use truckee_wire::message::RowChange;
 
@@ -24,6 +23,7 @@ pub(super) struct Draft<'a> {
     /// Every row that was touched, as it is to be sent. `None`: it goes.
     rows: BTreeMap<RowName, Option<Bytes>>,
     bytes: usize,
+    pub(super) rows_max: usize,
     /// What the call under way has changed, the last one last.
     undo: Vec<Undo>,
     now_unix_ms: u64,
@@ -54,6 +54,7 @@ impl<'a> Draft<'a> {
             content: base.view().content.clone(),
             rows: BTreeMap::new(),
             bytes: 0,
+            rows_max: ROWS_MAX,
             undo: Vec::new(),
             now_unix_ms: 0,
             random,
@@ -168,9 +169,6 @@ impl<'a> Draft<'a> {
                 if based_on.is_some() && based_on.as_ref() != now {
                     return Err(EditWhy::Changed);
                 }
-                if !matches!(target, Target::Cap(Cap::Chk(_) | Cap::Lit(_))) {
-                    return Err(EditWhy::WrongKind);
-                }
                 self.set(RowName::Content, target.clone(), None)?
             }
         };
@@ -215,8 +213,9 @@ impl<'a> Draft<'a> {
             RowName::Child(name) => self.children.get(name),
         };
         let rows = self.children.len() + usize::from(self.content.is_some());
-        if before.is_none() && rows >= ROWS_MAX {
-            return Err(EditWhy::Full { rows_max: ROWS_MAX });
+        let rows_max = self.rows_max;
+        if before.is_none() && rows >= rows_max {
+            return Err(EditWhy::Full { rows_max });
         }
         let child = Child {
             metadata: metadata::updated(

@@ -342,7 +342,7 @@ impl Drive {
             directory.batch = Some(next_batch(&mut directory.calls));
         }
         match (&directory.batch, &directory.copy) {
-            (Some(batch), Some(copy)) if batch.doubt.is_none() => {
+            (Some(batch), Some(copy)) => {
                 let (copy, calls) = (Arc::clone(copy), Arc::clone(&batch.calls));
                 let seed = self.random.random();
                 let job = self.start_work(key, Kind::Prepare { copy, calls, seed });
@@ -427,15 +427,11 @@ fn next_batch(waiting: &mut VecDeque<EditCall>) -> Batch {
     let mut rows = 0;
     while let Some(call) = waiting.front() {
         rows += call.rows().max(1);
-        // A creation stands alone; nobody else has the key yet.
-        let alone = matches!(call.what, What::Create(_));
-        if !calls.is_empty() && (rows > BATCH_ROWS_MAX || alone) {
+        // A creation stands alone anyhow: it is only let in when nothing else waits, and begun at once.
+        if !calls.is_empty() && rows > BATCH_ROWS_MAX {
             break;
         }
         calls.extend(waiting.pop_front());
-        if alone {
-            break;
-        }
     }
     Batch {
         calls: Arc::new(calls),

@@ -91,6 +91,8 @@ mod tests {
         assert_eq!(value(&without_system(&third)), value(r#"{"b": 1}"#));
         let fresh = updated(None, Some(given), 3500).unwrap();
         assert_eq!(value(&fresh)["tahoe"]["linkcrtime"], 9.0);
+        let no_time = updated(None, Some(r#"{"tahoe": {"linkcrtime": "x"}}"#), 3500).unwrap();
+        assert_eq!(value(&no_time)["tahoe"]["linkcrtime"], 3.5);
     }
 
     #[test]
@@ -103,6 +105,8 @@ mod tests {
         }
         let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(METADATA_BYTES_MAX));
         assert_eq!(updated(None, Some(&long), 0), refused);
+        let spaces = format!("{{{}}}", " ".repeat(METADATA_BYTES_MAX));
+        assert_eq!(updated(None, Some(&spaces), 0), refused, "too long to look at");
         let just = format!(r#"{{"a": "{}"}}"#, "x".repeat(METADATA_BYTES_MAX - 20));
         assert_eq!(updated(None, Some(&just), 0), refused, "the times no longer fit");
         let deep = format!("{}1{}", r#"{"a":"#.repeat(2000), "}".repeat(2000));

@@ -83,7 +83,14 @@ fn get(
         bytes_max: bytes_max as u32,
     };
     match server.serve(&Request::GetRows(get)) {
-        Ok(Response::RowsGot(got)) => *got,
+        Ok(Response::RowsGot(got)) => {
+            let bytes = got
+                .rows
+                .iter()
+                .map(|row| 36 + row.sealed.as_ref().map_or(0, Bytes::len));
+            assert!(bytes.sum::<usize>() <= bytes_max, "more than was asked for");
+            *got
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -117,6 +124,22 @@ fn a_directory_begins_with_its_first_version() {
     let got = get(&mut server, &owner, 0, None, ROWS_PAGE_BYTES_MAX);
     assert_eq!((got.head, got.database), (Some(second.head), DATABASE));
     assert_eq!(listing(&mut server, &owner, ROWS_PAGE_BYTES_MAX), owner.rows);
+}
+
+#[test]
+fn a_change_builds_on_the_newest_version_and_no_other() {
+    let (mut server, mut owner) = (ModelVdrive::new(DATABASE), Owner::new(1));
+    assert!(taken(&mut server, &owner.change(&[(1, Some(b"a"))])));
+    assert!(taken(&mut server, &owner.change(&[(2, Some(b"b"))])));
+    for version in [0, 1, 3, u64::from(u32::MAX)] {
+        let mut other = owner.clone();
+        other.version = version;
+        assert!(
+            !taken(&mut server, &other.change(&[(3, Some(b"c"))])),
+            "on top of {version}"
+        );
+    }
+    assert!(taken(&mut server, &owner.change(&[(3, Some(b"c"))])));
 }
 
 #[test]
@@ -311,7 +334,10 @@ proptest! {
             };
         }
         prop_assert_eq!(&copy, &owner.rows);
-        let stored = &server.directory_mut(&owner.keys.id()).expect("there").stored;
+        let directory = server.directory_mut(&owner.keys.id()).expect("there");
+        let deleted = directory.rows.values().filter(|(_, sealed)| sealed.is_none());
+        prop_assert_eq!(directory.stored.tombstones as usize, deleted.count());
+        let stored = &directory.stored;
         prop_assert_eq!(stored.bytes, owner.rows.values().map(|row| row.len() as u64).sum::<u64>());
     }
 }

@@ -224,6 +224,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_small_order_signs_nothing() {
+        // With the neutral element as key and R, and S zero, the equation holds for every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let (mut directory, good) = signed();
+        let key = VerifyingKey::from_bytes(&neutral).expect("a point");
+        directory.fingerprint = fingerprint(&key);
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&neutral);
+        let head = SignedHead {
+            head: Head {
+                directory,
+                ..good.head
+            },
+            public_key: neutral,
+            signature,
+        };
+        assert_eq!(head.verify(&directory), Err(HeadError::Signature));
+    }
+
+    #[test]
     fn no_version_0_and_no_more_rows_than_allowed() {
         let (directory, good) = signed();
         let key = WriteKey::from_bytes([5; 16]).signing_key();

@@ -65,6 +65,10 @@ pub enum ListingError {
 /// # Errors
 /// [`ListingError`] when one of them could change, or there is too much of something.
 pub fn encode(children: &BTreeMap<ChildName, Child>) -> Result<Vec<u8>, ListingError> {
+    encode_within(children, LISTING_BYTES_MAX)
+}
+
+fn encode_within(children: &BTreeMap<ChildName, Child>, bytes_max: usize) -> Result<Vec<u8>, ListingError> {
     if children.len() > ROWS_MAX {
         let children = children.len();
         return Err(ListingError::TooMany { children });
@@ -79,7 +83,7 @@ pub fn encode(children: &BTreeMap<ChildName, Child>) -> Result<Vec<u8>, ListingE
             out.extend_from_slice(&(field.len() as u16).to_be_bytes());
             out.extend_from_slice(field.as_bytes());
         }
-        at_most("listing", out.len(), LISTING_BYTES_MAX)?;
+        at_most("listing", out.len(), bytes_max)?;
     }
     Ok(out)
 }

@@ -94,6 +94,9 @@ mod tests {
         assert_eq!(name(&"x".repeat(255)).unwrap().len(), 255);
         assert_eq!(name(&"x".repeat(256)), Err(NameError::TooLong { bytes: 256 }));
         assert_eq!(name(&"x".repeat(9999)), Err(NameError::TooLong { bytes: 9999 }));
+        // Refused before it is normalised: its own length is told, not that of the normal form.
+        let bytes = 3 * 5000;
+        assert_eq!(name(&"e\u{301}".repeat(5000)), Err(NameError::TooLong { bytes }));
         // 128 pairs that become 128 letters of two bytes.
         assert_eq!(name(&"e\u{301}".repeat(127)).unwrap().len(), 254);
         assert_eq!(name(""), Err(NameError::Empty));

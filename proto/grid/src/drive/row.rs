@@ -9,7 +9,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Child, ChildName, METADATA_BYTES_MAX, RowName, Target, UNKNOWN_CAP_BYTES_MAX};
+use super::{
+    CHILD_NAME_BYTES_MAX, Child, ChildName, METADATA_BYTES_MAX, RowName, Target, UNKNOWN_CAP_BYTES_MAX,
+};
 use crate::{
     caps::{Cap, MutableCap},
     geometry::TAG_BYTES,
@@ -24,6 +26,23 @@ pub const ROWS_MAX: usize = 100_000;
 pub const SEALED_ROW_BYTES_MAX: usize = 32 << 10;
 /// A sealed row is a multiple of this long, bytes: the step in which lengths of names and caps show to a server.
 const SEALED_ROW_STEP: usize = 64;
+
+/// The longest row that can be sealed: kind, four lengths, what stands behind them, and what is around.
+const LONGEST_ROW_BYTES: usize = padded(
+    1 + 4 * 2
+        + CHILD_NAME_BYTES_MAX
+        + UNKNOWN_CAP_BYTES_MAX
+        + AROUND
+        + UNKNOWN_CAP_BYTES_MAX
+        + METADATA_BYTES_MAX,
+) + AROUND;
+const _: () = assert!(
+    LONGEST_ROW_BYTES <= SEALED_ROW_BYTES_MAX,
+    "what can be sealed can be opened"
+);
+
+/// Bytes of a box besides what is in it.
+const AROUND: usize = NONCE_BYTES + TAG_BYTES;
 
 const KIND_CONTENT: u8 = 0;
 const KIND_CHILD: u8 = 1;
@@ -133,9 +152,7 @@ pub(super) fn seal(
         plain.extend_from_slice(field);
     }
     plain.resize(padded(plain.len()), 0);
-    let sealed = boxed(secrets.content, outer, &plain);
-    at_most("sealed row", sealed.len(), SEALED_ROW_BYTES_MAX)?;
-    Ok(sealed.into())
+    Ok(boxed(secrets.content, outer, &plain).into())
 }
 
 pub(super) fn open(secrets: Secrets<'_>, sealed: &[u8]) -> Result<(RowName, Child), RowError> {
@@ -226,8 +243,7 @@ fn cap_texts(name: &RowName, target: &Target) -> Result<(String, Option<String>)
 }
 
 /// The length of a plain form with its padding, bytes.
-fn padded(plain_bytes: usize) -> usize {
-    const AROUND: usize = NONCE_BYTES + TAG_BYTES;
+const fn padded(plain_bytes: usize) -> usize {
     (plain_bytes + AROUND).next_multiple_of(SEALED_ROW_STEP) - AROUND
 }
 

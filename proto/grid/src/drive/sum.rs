@@ -134,6 +134,8 @@ mod tests {
         assert_eq!(bytes.len(), ROW_SUM_BYTES);
         assert_eq!(RowSum::from_bytes(&bytes), Some(sum));
         assert_eq!(RowSum::from_bytes(&bytes[1..]), None);
+        assert_eq!(RowSum::from_bytes(&bytes[2..]), None);
+        assert_eq!(RowSum::from_bytes(&[&bytes[..], &[0; 2]].concat()), None);
         assert_eq!(RowSum::from_bytes(&[bytes, vec![0]].concat()), None);
     }
 }

@@ -40,7 +40,6 @@ pub(crate) fn rows_from_payload(payload: &Bytes, deletes: bool) -> Result<Vec<Ro
         let header: &[u8; ROW_HEADER_BYTES] = payload[at..].first_chunk().ok_or(cut)?;
         let id = RowId(*header.first_chunk().ok_or(cut)?);
         let length = u32::from_be_bytes(*header.last_chunk().ok_or(cut)?) as usize;
-        at_most("row", length, SEALED_ROW_BYTES_MAX)?;
         at += ROW_HEADER_BYTES;
         if length > payload.len() - at {
             return Err(cut);

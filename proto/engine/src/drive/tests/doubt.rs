@@ -114,3 +114,89 @@ fn a_change_in_doubt_is_unknown_when_the_vdrive_shows_an_older_version_then() {
         );
     }
 }
+
+/// A directory of one child, with one version that `gateway` 0 has seen.
+fn begun(vdrives: usize) -> (World, Vec<Vec<Edit>>) {
+    let mut world = World::new(5, 1, vdrives);
+    let (write, _) = keys(1);
+    world.create(0, &write).unwrap();
+    world.edit(0, &write, vec![set("a", "1"), set("b", "1")]).unwrap();
+    let edits = vec![
+        vec![set_as("c", "1", Replace::Never)],
+        // A change without any row of its own by which it could be known.
+        vec![Edit::Remove { name: name("a") }],
+    ];
+    (world, edits)
+}
+
+/// Turns the answer to a change into that it was not taken.
+fn deny(world: &mut World, mut head: impl FnMut(&mut truckee_grid::drive::SignedHead) + 'static) {
+    world.lie = Some(Box::new(move |_, response| {
+        if let Response::ChangeTaken(taken) = response {
+            taken.taken = false;
+            taken.head.iter_mut().for_each(&mut head);
+        }
+    }));
+}
+
+#[test]
+fn a_change_whose_own_head_is_shown_counts_whatever_is_said_of_it() {
+    for index in 0..2 {
+        let (mut world, edits) = begun(1);
+        deny(&mut world, |_| ());
+        world.edit(0, &keys(1).0, edits[index].clone()).unwrap();
+        assert_eq!(world.read(0, &keys(1).0).unwrap().version, 3, "once");
+    }
+}
+
+#[test]
+fn a_change_that_is_out_at_another_vdrive_is_in_doubt_and_found_in_the_rows() {
+    for index in 0..2 {
+        let (mut world, edits) = begun(2);
+        world.vdrives[0].silent = true;
+        deny(&mut world, |head| head.signature = [0; 64]);
+        world.edit(0, &keys(1).0, edits[index].clone()).unwrap();
+        world.unfaulted();
+        assert_eq!(world.read(0, &keys(1).0).unwrap().version, 3, "once");
+    }
+}
+
+#[test]
+fn a_change_in_doubt_is_not_settled_by_a_head_that_nobody_signed() {
+    for index in 0..2 {
+        let (mut world, edits) = begun(1);
+        let write = keys(1).0;
+        world.served.clear();
+        let edit = world.start_edits(0, &write, edits[index].clone());
+        while !world.served.contains(&"commit") {
+            assert!(world.step());
+        }
+        world.lose_answers();
+        deny(&mut world, |head| head.signature = [0; 64]);
+        assert!(world.result(edit).is_ok(), "its row or its head stands there");
+        assert_eq!(world.read(0, &write).unwrap().version, 3, "once");
+    }
+}
+
+#[test]
+fn a_denial_below_what_was_seen_is_a_rollback() {
+    let (mut world, edits) = begun(1);
+    let write = keys(1).0;
+    let old = world.dbs[0].directories[&write.id()].heads[0];
+    deny(&mut world, move |head| *head = old);
+    let result = world.edit(0, &write, edits[0].clone());
+    assert_eq!(result, Err(DriveError::RolledBack { seen: 2, got: 1 }));
+}
+
+#[test]
+fn a_change_whose_node_stops_is_unknown_once_it_is_sent() {
+    let (mut world, edits) = begun(1);
+    world.served.clear();
+    let edit = world.start_edits(0, &keys(1).0, edits[0].clone());
+    while !world.served.contains(&"commit") {
+        assert!(world.step());
+    }
+    world.gateways[0].handle_abort();
+    world.carry_out(0);
+    assert_eq!(world.result(edit), Err(DriveError::Unknown));
+}

@@ -122,6 +122,13 @@ impl Db {
             heads: Vec::new(),
         });
         assert!(changes.is_sorted_by_key(|change| change.id), "in order of ids");
+        let gone = |change: &RowChange| !matches!(dir.rows.get(&change.id), Some((Some(_), _)));
+        if changes
+            .iter()
+            .any(|change| change.sealed.is_none() && gone(change))
+        {
+            return Err(refused("a row is deleted that is not there"));
+        }
         for change in changes {
             if let Some(sealed) = &change.sealed {
                 dir.sum.add(&change.id, sealed);

@@ -336,6 +336,12 @@ fn a_mutable_file_is_swapped_only_for_what_was_read() {
     world.edit(1, &write, vec![content("2", Some("1"))]).unwrap();
     let late = world.edit(0, &write, vec![content("3", Some("1"))]);
     assert_eq!(why(late.unwrap_err()), (0, EditWhy::Changed));
+    let directory = Edit::SetContent {
+        target: Target::Cap(Cap::Dir(MutableCap::of_write_key(write_key(9)))),
+        based_on: None,
+    };
+    let directory = world.edit(0, &write, vec![directory]);
+    assert_eq!(why(directory.unwrap_err()), (0, EditWhy::WrongKind));
     let child = world.edit(0, &write, vec![set("a", "1")]);
     assert_eq!(why(child.unwrap_err()), (0, EditWhy::WrongKind));
     let view = world.read(1, &read).unwrap();
@@ -402,6 +408,94 @@ fn changes_are_bounded_in_bytes_and_the_rest_waits_for_the_next_one() {
     assert_eq!(world.result(too_large), Err(DriveError::TooLarge { bytes_max }));
     let view = world.read(0, &write).unwrap();
     assert_eq!((view.version, view.children.len()), (4, 400));
+}
+
+#[test]
+fn changes_are_bounded_in_rows() {
+    let mut world = World::new(10, 1, 1);
+    let (write, _) = keys(1);
+    world.create(0, &write).unwrap();
+    let first = world.start_edits(0, &write, vec![set("a", "1")]);
+    let thousand = |part: u32| (0..1000).map(|i| set(&format!("{part}.{i}"), "x")).collect();
+    let tickets: Vec<Ticket> = (0..3)
+        .map(|part| world.start_edits(0, &write, thousand(part)))
+        .collect();
+    world.result(first).unwrap();
+    for ticket in tickets {
+        world.result(ticket).unwrap();
+    }
+    let view = world.read(0, &write).unwrap();
+    assert_eq!(
+        (view.version, view.children.len()),
+        (4, 3001),
+        "two calls, then the third"
+    );
+}
+
+#[test]
+fn what_comes_and_goes_within_a_call_leaves_nothing() {
+    let mut world = World::new(10, 1, 1);
+    let (write, _) = keys(1);
+    world.create(0, &write).unwrap();
+    let gone = |at: &str| Edit::Remove { name: name(at) };
+    world
+        .edit(0, &write, vec![set("a", "1"), gone("a"), set("b", "1")])
+        .unwrap();
+    world.edit(0, &write, vec![set("c", "1"), gone("c")]).unwrap();
+    let view = world.read(0, &write).unwrap();
+    assert_eq!((view.version, names_of(&view)), (2, vec!["b".to_owned()]));
+}
+
+#[test]
+fn a_directory_is_made_with_all_of_its_rows_or_not_at_all() {
+    let mut world = World::new(10, 1, 1);
+    let (write, _) = keys(1);
+    let row = |at: &str, target: Target| {
+        let metadata = String::from("{}");
+        let child = truckee_grid::drive::Child { target, metadata };
+        (truckee_grid::drive::RowName::Child(name(at)), child)
+    };
+    let bad = Target::Unknown {
+        write: Some(String::from("x")),
+        read: None,
+    };
+    for (rows, made) in [
+        (vec![row("a", file("1")), row("b", bad)], false),
+        (vec![row("a", file("1")), row("b", file("2"))], true),
+    ] {
+        let ticket = world.ticket();
+        let now = world.now;
+        world.gateways[0].handle_create(now, 1_000, ticket, write.clone(), rows);
+        world.carry_out(0);
+        assert_eq!(world.result(ticket).is_ok(), made);
+        let count = world.read(0, &write).map(|view| view.children.len());
+        assert_eq!(count, if made { Ok(2) } else { Err(DriveError::NotFound) });
+    }
+}
+
+#[test]
+fn a_key_that_is_not_fresh_makes_nothing() {
+    let mut world = World::new(10, 2, 1);
+    let (write, _) = keys(1);
+    let reading = world.start_read(0, &write);
+    assert_eq!(
+        world.create(0, &write),
+        Err(DriveError::Internal),
+        "somebody asks for it"
+    );
+    assert_eq!(world.result(reading), Err(DriveError::NotFound));
+    world.create(0, &write).unwrap();
+    assert_eq!(
+        world.create(0, &write),
+        Err(DriveError::Internal),
+        "it is known here"
+    );
+    assert_eq!(
+        world.create(1, &write),
+        Err(DriveError::Contended { tries: 1 }),
+        "it is known there"
+    );
+    assert_eq!(world.read(1, &write).unwrap().version, 1);
 }
 
 #[test]

@@ -192,6 +192,18 @@ fn the_longest_row_fits_and_longer_metadata_does_not() {
         Ok((name.clone(), longest.clone()))
     );
     longest.metadata.push('m');
+    let fields = ["a".as_bytes(), b"URI:LIT:", b"", longest.metadata.as_bytes()];
+    let long = plain(1, fields, &[]);
+    let room = (long.len() + 40).next_multiple_of(64) - long.len() - 40;
+    let sealed = sealed_plain(&plain(1, fields, &vec![0; room]));
+    let opened = writer.open_row(writer.row_id(&named("a")), &sealed);
+    assert!(matches!(
+        opened,
+        Err(RowError::TooLong {
+            field: "metadata",
+            ..
+        })
+    ));
     let refused = writer.seal_row(&name, &longest, NONCES);
     assert!(matches!(
         refused,

@@ -125,6 +125,34 @@ fn only_the_one_form_is_read() {
     assert_eq!(parse(b""), Err(ListingError::NotAListing));
 }
 
+#[test]
+fn listings_are_bounded() {
+    let too_long = |result: Result<(), ListingError>, what: &str| {
+        assert!(
+            matches!(result, Err(ListingError::TooLong { field, .. }) if field == what),
+            "{what}: {result:?}"
+        );
+    };
+    let small = listing(&[("a", lit(b"x")), ("b", lit(b"y"))]);
+    let bytes = encode(&small).expect("short");
+    assert_eq!(encode_within(&small, bytes.len()), Ok(bytes.clone()));
+    too_long(encode_within(&small, bytes.len() - 1).map(|_| ()), "listing");
+    too_long(parse(&vec![0; LISTING_BYTES_MAX + 1]).map(|_| ()), "listing");
+    let metadata = "m".repeat(METADATA_BYTES_MAX + 1);
+    let long = raw(1, &[[b"a", b"URI:LIT:", metadata.as_bytes()]]);
+    too_long(parse(&long).map(|_| ()), "metadata");
+    let target = lit(b"x");
+    let child = Child { target, metadata };
+    let long = BTreeMap::from([(ChildName::new("a").expect("a name"), child)]);
+    too_long(encode(&long).map(|_| ()), "metadata");
+    let children = ROWS_MAX + 1;
+    let names = (0..children).map(|i| ChildName::new(&format!("{i}")).expect("a name"));
+    let (target, metadata) = (lit(b""), String::new());
+    let child = Child { target, metadata };
+    let many = names.map(|name| (name, child.clone())).collect();
+    assert_eq!(encode(&many), Err(ListingError::TooMany { children }));
+}
+
 proptest! {
     #[test]
     fn listings_come_back(names in prop::collection::btree_set("[a-z]{1,20}", 0..20), metadata in "[ -~]{0,40}") {

@@ -251,23 +251,47 @@ fn rows_are_bounded() {
 }
 
 #[test]
+fn rows_that_nobody_would_take_are_not_sent() {
+    let commit = |bytes: usize| {
+        let mut commit = CommitChange {
+            head: good_head(),
+            changes: Vec::new(),
+        };
+        commit.changes.push(RowChange {
+            id: RowId([1; 32]),
+            sealed: Some(row(bytes)),
+        });
+        super::super::drive::commit_to_wire(&commit).map(|_| ())
+    };
+    assert_eq!(commit(SEALED_ROW_BYTES_MAX), Ok(()));
+    let longer = commit(SEALED_ROW_BYTES_MAX + 1);
+    assert!(matches!(longer, Err(ConvertError::TooLong { field: "row", .. })));
+    assert_eq!(commit(0), Err(ConvertError::Missing { field: "row" }));
+}
+
+fn good_head() -> SignedHead {
+    let directory = DirectoryId {
+        si: StorageIndex([0; 16]),
+        fingerprint: Hash([0; 32]),
+    };
+    SignedHead {
+        head: DirectoryHead {
+            directory,
+            version: 1,
+            rows: 1,
+            digest: Hash([0; 32]),
+        },
+        public_key: [0; 32],
+        signature: [0; 64],
+    }
+}
+
+#[test]
 fn parts_of_a_page_go_together() {
     let page = |head: bool, whole: bool, next: Option<u8>, rows: &[(u8, u32, usize)]| {
         let mut got = Response::RowsGot(Box::new(RowsGot {
             database: [0; 16],
-            head: head.then_some(SignedHead {
-                head: DirectoryHead {
-                    directory: DirectoryId {
-                        si: StorageIndex([0; 16]),
-                        fingerprint: Hash([0; 32]),
-                    },
-                    version: 1,
-                    rows: 1,
-                    digest: Hash([0; 32]),
-                },
-                public_key: [0; 32],
-                signature: [0; 64],
-            }),
+            head: head.then_some(good_head()),
             whole,
             rows: Vec::new(),
             next: next.map(|id| RowId([id; 32])),
