@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use truckee_actors::vdrive::sql::OpenError;
 use truckee_engine::invite::InviteError;
 use truckee_grid::params::ParamsError;
 
@@ -105,6 +106,9 @@ pub enum Problem {
         "must be \"sqlite\" or a URL such as \"postgres://user:password@host:5432/name\"; its text is not repeated here"
     )]
     Database,
+    /// The URL has a parameter that would be ignored; it may be part of a password.
+    #[error("cannot be taken: {}", OpenError::UnknownParameter)]
+    DatabaseParameter,
     /// Not an invite; which part is wrong, without its text.
     #[error("{0}")]
     Invite(InviteError),

@@ -1,5 +1,7 @@
 //! Whole files: what is taken, and what is said of one that is not.
 
+mod vdrive;
+
 use std::time::Duration;
 
 use super::*;

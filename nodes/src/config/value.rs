@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
-use truckee_actors::vdrive::sql::DatabaseUrl;
+use truckee_actors::vdrive::sql::{DatabaseUrl, OpenError};
 use truckee_engine::invite::Invite;
 
 use super::VdriveDatabase;
@@ -188,7 +188,10 @@ impl FromToml for VdriveDatabase {
             "sqlite" => Ok(VdriveDatabase::Sqlite),
             url => DatabaseUrl::postgres(url)
                 .map(VdriveDatabase::Postgres)
-                .map_err(|_| Problem::Database),
+                .map_err(|error| match error {
+                    OpenError::UnknownParameter => Problem::DatabaseParameter,
+                    _ => Problem::Database,
+                }),
         }
     }
 }

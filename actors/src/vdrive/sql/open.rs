@@ -34,6 +34,29 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode =
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; \
                                  SET idle_in_transaction_session_timeout = '10s'; SET synchronous_commit = on";
 
+/// What may stand behind the question mark of a URL. The driver writes all else into the log and goes on without it: a
+/// misspelt `sslmode` would be encryption lost, and an unescaped password in part a password told.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 /// What a database speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -62,6 +85,12 @@ pub enum OpenError {
     /// The URL does not parse. Its text is not repeated: it may hold a password.
     #[error("the database URL is not valid; it should look like postgres://user:password@host:5432/name")]
     BadUrl,
+    /// The URL has a parameter that would be ignored. Its name is not repeated: it may be part of a password.
+    #[error(
+        "the database URL has a parameter that is not known, such as sslmode, sslrootcert or application_name are; \
+         a question mark in a password is written %3F"
+    )]
+    UnknownParameter,
     /// The file of the database cannot be made.
     #[error("cannot open {}: {source}", path.display())]
     File {
@@ -91,6 +120,9 @@ impl DatabaseUrl {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(OpenError::UnknownUrl);
         }
+        if !parameters(url).all(|name| PARAMETERS.contains(&name)) {
+            return Err(OpenError::UnknownParameter);
+        }
         sqlx::postgres::PgConnectOptions::from_str(url).map_err(|_| OpenError::BadUrl)?;
         Ok(DatabaseUrl {
             dialect: Dialect::Postgres,
@@ -104,6 +136,14 @@ impl DatabaseUrl {
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
+}
+
+/// The names behind the question mark.
+fn parameters(url: &str) -> impl Iterator<Item = &str> {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let some = query.split('&').filter(|parameter| !parameter.is_empty());
+    some.map(|parameter| parameter.split_once('=').map_or(parameter, |(name, _)| name))
 }
 
 impl fmt::Debug for DatabaseUrl {
