@@ -200,6 +200,11 @@ fn render(spec: &InitSpec) -> String {
         put_number(&mut put, "quota_bytes", extra.quota_bytes);
         put_number(&mut put, "reserve_bytes", extra.reserve_bytes);
     }
+    if spec.roles.contains(&Role::Vdrive) {
+        put("\n[vdrive]".to_owned());
+        put("# A file of this node; or a URL such as postgres://user:password@host:5432/name, the same for all vdrives.".to_owned());
+        put("database = \"sqlite\"".to_owned());
+    }
     if spec.roles.contains(&Role::Introducer) && extra.grant_days.is_some() {
         put("\n[introducer]".to_owned());
         put_number(&mut put, "grant_days", extra.grant_days);
@@ -253,6 +258,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::config::VdriveDatabase;
 
     const INVITE: &str = "truckee://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@127.0.0.1:7000/\
                           aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -279,6 +285,12 @@ mod tests {
         assert_eq!(config.roles, spec.roles);
         assert_eq!(config.zone, "attic");
         assert_eq!(config.storage.unwrap().quota_bytes, Some(1 << 40));
+        assert_eq!(config.vdrive.unwrap().database, VdriveDatabase::Sqlite);
+        let text = fs::read_to_string(spec.dir.join("truckee.toml")).unwrap();
+        assert!(
+            text.contains("database = \"sqlite\""),
+            "what can be chosen is to be seen: {text}"
+        );
         assert_eq!(config.introducer.unwrap().grant_days, 7);
         assert_eq!(config.log.format, LogFormat::Json);
         let gateway = config.gateway.unwrap();
