@@ -7,7 +7,7 @@ use truckee_tests::rig::{Cluster, Http, Options, until};
 
 use crate::program;
 
-const VDRIVE: &str = "vdrive-01";
+pub(crate) const VDRIVE: &str = "vdrive-01";
 
 /// A cluster with one storage peer: files this small live in their caps.
 fn cluster() -> Cluster {
@@ -15,13 +15,13 @@ fn cluster() -> Cluster {
     Cluster::start_with(program(), &Options { peers: 1, args })
 }
 
-fn make_directory(http: &Http) -> String {
+pub(crate) fn make_directory(http: &Http) -> String {
     let made = http.answer("POST", "/uri?t=mkdir", &[], &[]);
     assert_eq!(made.status, 200, "{}", made.text());
     made.text().trim().to_owned()
 }
 
-fn children(http: &Http, directory: &str) -> BTreeMap<String, serde_json::Value> {
+pub(crate) fn children(http: &Http, directory: &str) -> BTreeMap<String, serde_json::Value> {
     let answer = http.answer("GET", &format!("/uri/{directory}?t=json"), &[], &[]);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let listing: serde_json::Value = serde_json::from_slice(&answer.body).expect("a listing is JSON");

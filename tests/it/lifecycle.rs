@@ -80,6 +80,32 @@ fn a_second_up_resumes_the_same_cluster_with_its_data() {
 }
 
 #[test]
+fn a_cluster_that_was_made_without_a_vdrive_gets_one() {
+    const SAID: &str = "this cluster had no vdrive";
+    let mut cluster = Cluster::start_with(program(), &small());
+    let content = rig::bytes(4, 100_000);
+    let cap = cluster.http().put(&content);
+    assert!(!cluster.up_stderr().contains(SAID), "{}", cluster.up_stderr());
+    assert!(cluster.down().success());
+    std::fs::remove_dir_all(cluster.dir().join("nodes/vdrive-01")).unwrap();
+
+    cluster.up(&[]);
+    assert_eq!(cluster.running()[1], "vdrive-01");
+    assert!(cluster.up_stderr().contains(SAID), "{}", cluster.up_stderr());
+    let http = cluster.http();
+    let directory = crate::drive::make_directory(&http);
+    let put = http.answer("PUT", &format!("/uri/{directory}/a"), &[], b"small");
+    assert_eq!(put.status, 201, "{}", put.text());
+    assert!(http.get(&cap).ok() == content);
+    assert!(cluster.down().success());
+
+    cluster.up(&[]);
+    assert_eq!(cluster.up_stderr().matches(SAID).count(), 1, "it has one now");
+    let names = crate::drive::children(&cluster.http(), &directory);
+    assert_eq!(names.into_keys().collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
 fn a_concurrent_up_is_refused_and_does_no_harm() {
     let cluster = Cluster::start_with(program(), &small());
     let second = rig::run(program(), ["up", "--dir", cluster.dir().to_str().unwrap()]);

@@ -33,7 +33,7 @@ pub struct ClusterFile {
 pub struct NodeEntry {
     /// Its name, also that of its directory.
     pub name: String,
-    /// What it does: `introducer`, `storage`, `gateway`.
+    /// What it does: `introducer`, `vdrive`, `storage`, `gateway`.
     pub roles: Vec<String>,
     /// Its process.
     pub pid: u32,

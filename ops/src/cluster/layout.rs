@@ -91,6 +91,11 @@ impl Layout {
         })
     }
 
+    /// Whether this cluster was set up without a vdrive, by an earlier version or because somebody removed it.
+    pub(crate) fn lacks_vdrive(&self) -> bool {
+        self.is_set_up(GATEWAY) && !self.is_set_up(VDRIVE)
+    }
+
     /// Sets up a storage peer if it is new.
     pub(crate) fn ensure_storage(&self, name: &str, invite: &str) -> Result<(), CliError> {
         self.ensure(name, Role::Storage, |spec| spec.invites = vec![invite.to_owned()])

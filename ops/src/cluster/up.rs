@@ -85,6 +85,11 @@ impl Cluster {
         self.layout.ensure_introducer()?;
         self.spawn(INTRODUCER)?;
         self.until_ready(signals)?;
+        if self.layout.lacks_vdrive() {
+            eprintln!(
+                "truckee: this cluster had no vdrive, the node that keeps directories; {VDRIVE} is added"
+            );
+        }
         self.layout.ensure_vdrive(&self.invite)?;
         self.spawn(VDRIVE)?;
         for name in self.layout.storage_names() {
