@@ -15,6 +15,7 @@ mod lifecycle;
 mod round_trip;
 mod strangers;
 mod survival;
+mod vdrives;
 
 use std::path::Path;
 use std::process::Output;

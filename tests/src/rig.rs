@@ -9,6 +9,7 @@ pub mod browser;
 mod cluster;
 mod http;
 mod node;
+mod postgres;
 mod process;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 pub use cluster::{Cluster, Options};
 pub use http::{Answer, Http};
 pub use node::Node;
+pub use postgres::Postgres;
 pub use process::{is_alive, signal};
 pub use rustix::process::Signal;
 

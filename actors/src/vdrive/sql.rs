@@ -69,9 +69,12 @@ impl Database {
     /// # Errors
     /// [`SqlError`].
     pub async fn probe(&self) -> Result<(), SqlError> {
-        self.id().await?;
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
-        Ok(())
+        retry::once(async {
+            self.id().await?;
+            sqlx::query("SELECT 1").execute(&self.readers).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The rows that answer a question, of one version.

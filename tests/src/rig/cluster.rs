@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use truckee::cluster::file::{ClusterFile, NodeEntry};
 
-use super::http::Http;
+use super::http::{Answer, Http};
 use super::node::{Node, run_file};
 use super::process::{is_alive, is_node, signal};
 use super::{LOOK_EVERY, PATIENCE, until};
@@ -269,6 +269,14 @@ impl Cluster {
             .filter(runs)
             .map(|node| node.name.clone())
             .collect()
+    }
+
+    /// What a node answers on the address of its metrics; none while it does not.
+    #[must_use]
+    pub fn probe(&self, name: &str, path: &str) -> Option<Answer> {
+        let run = run_file(&self.node(name).dir)?;
+        let http = Http::new(&format!("http://{}", run["metrics"].as_str()?));
+        http.send("GET", path, &[], b"").ok()
     }
 
     /// The sum of a metric over all its labels, on one node; 0 if it has none yet.

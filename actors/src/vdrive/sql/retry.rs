@@ -64,6 +64,13 @@ impl SqlError {
     }
 }
 
+/// Runs an operation once, within the bounds: a server that falls silent would hold it up for as long as TCP hopes.
+pub(super) async fn once<T>(operation: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+    tokio::time::timeout(TIME_MAX, operation)
+        .await
+        .unwrap_or(Err(SqlError::TimedOut))
+}
+
 /// Runs an operation until it succeeds, fails for good, or the bounds are met.
 pub(super) async fn repeatedly<T, F>(operation: impl Fn() -> F) -> Result<T, SqlError>
 where
@@ -84,7 +91,5 @@ where
         }
         operation().await
     };
-    tokio::time::timeout(TIME_MAX, tries)
-        .await
-        .unwrap_or(Err(SqlError::TimedOut))
+    once(tries).await
 }
