@@ -11,6 +11,7 @@
 //! | `node.lock` | 0644 | locked by the running node |
 //! | `run.json` | 0600 | addresses of the running node, and its invite |
 //! | `roster.bin` | 0600 | the mesh as last seen |
+//! | `incidents/` | 0700 | recent events, written after panics |
 //! | `shares/`, `incoming/` | 0700 | role storage |
 //!
 //! A file written here is there whole or not at all, also after a power failure.
@@ -110,6 +111,11 @@ impl NodeDir {
     /// `run.json`.
     pub fn run_file_path(&self) -> PathBuf {
         self.0.join("run.json")
+    }
+
+    /// `incidents/`: recent events, written after panics and when asked for.
+    pub fn incidents_path(&self) -> PathBuf {
+        self.0.join("incidents")
     }
 
     /// `roster.bin`.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod dir;
 pub mod http;
 pub mod identity;
+mod incident;
 pub mod init;
 pub mod lock;
 pub mod logging;

@@ -3,12 +3,13 @@
 //! Caps and invites never get here, by two rules: our own code logs no request paths, bodies or secrets, and code of
 //! others (which might log a URL) is heard from warnings upwards only, whatever level is configured.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::incident;
 
 /// The parts of this program whose events follow the configured level.
 const OWN_TARGETS: [&str; 5] = [
@@ -19,8 +20,8 @@ const OWN_TARGETS: [&str; 5] = [
     "truckee_wire",
 ];
 
-/// Starts logging to stderr for the whole process. Does nothing if logging was started before, as in tests that start
-/// several nodes in one process.
+/// Starts logging to stderr for the whole process, and keeping recent events for [`incident`]. Does nothing if logging
+/// was started before, as in tests that start several nodes in one process.
 pub fn start(config: LogConfig) {
     start_on(config, std::io::stderr);
 }
@@ -30,22 +31,26 @@ pub(crate) fn start_on<W>(config: LogConfig, writer: W)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = fmt().with_env_filter(filter(config)).with_writer(writer);
-    let started = match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
-        LogFormat::Pretty => {
-            let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(on_terminal).finish().try_init()
-        }
+    let log = fmt::layer().with_writer(writer);
+    let log = match config.format {
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => log
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .boxed(),
     };
+    let recent = fmt::layer().with_writer(incident::recent()).with_ansi(false);
+    let started = Registry::default()
+        .with(log.with_filter(filter(config.level)))
+        .with(recent.with_filter(filter(LogLevel::Debug)))
+        .try_init();
     if started.is_err() {
         tracing::debug!("logging was started before; the first configuration stays");
     }
 }
 
 /// Our events from the configured level upwards, those of others from warnings upwards.
-fn filter(config: LogConfig) -> EnvFilter {
-    let level = config.level.word();
+fn filter(level: LogLevel) -> EnvFilter {
+    let level = level.word();
     let mut directives = vec![if level == "error" {
         "error".to_owned()
     } else {
@@ -58,16 +63,11 @@ fn filter(config: LogConfig) -> EnvFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::LogLevel;
 
     #[test]
     fn others_are_heard_from_warnings_upwards_at_every_level() {
         for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
-            let text = filter(LogConfig {
-                format: LogFormat::Json,
-                level,
-            })
-            .to_string();
+            let text = filter(level).to_string();
             assert!(text.split(',').any(|directive| directive == "warn"), "{text}");
             for directive in text.split(',').filter(|directive| directive.contains('=')) {
                 assert!(directive.starts_with("truckee"), "{text}");

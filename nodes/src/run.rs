@@ -23,6 +23,7 @@ use crate::access::AccessErrors;
 use crate::config::{Config, ConfigErrors, LogFormat, LogLevel};
 use crate::dir::{DirError, NodeDir};
 use crate::identity::SecretError;
+use crate::incident;
 use crate::lock::{LockError, NodeLock};
 use crate::logging;
 use crate::ports::PortError;
@@ -140,11 +141,13 @@ fn run(path: &Path, options: &RunOptions) -> Result<(), RunError> {
     // Left over by a process that was killed: what it says is not true until this one has written its own.
     RunFile::remove(&dir)?;
     logging::start(config.log);
+    incident::watch(&dir)?;
     actix_rt::System::new().block_on(run_until_stopped(&dir, &config))
 }
 
 async fn run_until_stopped(dir: &NodeDir, config: &Config) -> Result<(), RunError> {
     let mut signals = StopSignals::listen()?;
+    shutdown::write_events_when_asked(dir.clone())?;
     let running = startup::start(dir, config).await?;
     targets::write(dir, running.run_file(), &config.zone)?;
     running.run_file().write(dir)?;

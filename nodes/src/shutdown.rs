@@ -1,4 +1,4 @@
-//! When and how a node stops.
+//! When and how a node stops, and what other signals mean to it.
 //!
 //! SIGINT or SIGTERM starts an ordered stop; a second signal ends the process at once. The order: no new uploads and
 //! downloads, HTTP stops accepting, transfers under way drain to a deadline, peers are told goodbye, the store
@@ -9,6 +9,9 @@ use std::process;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::dir::NodeDir;
+use crate::incident;
 
 /// What the shell gives a process that was interrupted: 128 and the number of the signal.
 const EXIT_SECOND_SIGNAL: i32 = 130;
@@ -47,6 +50,22 @@ impl StopSignals {
             process::exit(EXIT_SECOND_SIGNAL);
         });
     }
+}
+
+/// From now on SIGUSR1 writes the recent events to the node's directory. Done in the order of the signals; several that
+/// come at once count as one.
+pub(crate) fn write_events_when_asked(dir: NodeDir) -> io::Result<()> {
+    let mut asked = signal(SignalKind::user_defined1())?;
+    actix_rt::spawn(async move {
+        while asked.recv().await.is_some() {
+            let dir = dir.clone();
+            // A megabyte to a disk that may be slow: not on the thread that runs everything else.
+            if let Err(error) = tokio::task::spawn_blocking(move || incident::write_asked(&dir)).await {
+                tracing::warn!("recent events are not written: {error}");
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Ends the process with an error if an ordered stop takes far longer than it may.

@@ -129,7 +129,7 @@ pub(crate) struct InitArgs {
     /// Directory of the node, made when absent
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// What the node does: introducer, storage, gateway; several with commas
+    /// What the node does: introducer, storage, vdrive, gateway; several with commas
     #[arg(long, value_name = "ROLE", required = true, value_delimiter = ',')]
     pub(crate) role: Vec<String>,
     /// Invite of an introducer; may be repeated

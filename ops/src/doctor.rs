@@ -1,11 +1,14 @@
 //! `truckee doctor`: looks for what is wrong with this machine, a local cluster and its gateway.
 //!
-//! Owns a list of independent checks, each with one sentence on what to do when it fails. It changes nothing.
+//! Owns a list of independent checks, each with one sentence on what to do when it fails. It mends nothing. Nodes that
+//! run are asked to write down their recent events, for whoever has to find out what happened.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 use serde_json::json;
 
 use crate::cli::DoctorArgs;
@@ -20,6 +23,12 @@ const OPEN_FILES_MIN: u64 = 1024;
 
 /// Free space below which uploads are about to be refused.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// How long a node may take to write its recent events.
+const EVENTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it has.
+const EVENTS_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The outcome of one check: what was found, or what to do.
 struct Finding {
@@ -47,7 +56,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), CliError> {
             "cluster",
             Ok(format!("none runs in {}", args.cluster.display())),
         )),
-        Some(cluster) => findings.extend(cluster.nodes.iter().flat_map(|node| [process(node), key(node)])),
+        Some(cluster) => findings.extend(cluster.nodes.iter().flat_map(about)),
     }
     findings.push(gateway(args));
     let failed = findings.iter().filter(|finding| finding.outcome.is_err()).count();
@@ -106,6 +115,51 @@ fn free_space(dir: &Path) -> Finding {
         }
     };
     Finding::new(format!("disk of {}", dir.display()), outcome)
+}
+
+fn about(node: &NodeEntry) -> Vec<Finding> {
+    let mut findings = vec![process(node), key(node)];
+    if node_runs(node) {
+        findings.extend(events(node));
+    }
+    findings
+}
+
+/// Has the node write its recent events. A node without a directory for them does not know the signal, which would end
+/// it: it is left alone.
+fn events(node: &NodeEntry) -> Option<Finding> {
+    let dir = node.dir.join("incidents");
+    let before = newest(&dir)?;
+    let pid = Pid::from_raw(i32::try_from(node.pid).ok()?)?;
+    let asked = kill_process(pid, Signal::USR1);
+    let outcome = asked.map_err(|error| format!("the node cannot be asked for them: {error}"));
+    let outcome = outcome.and_then(|()| {
+        let until = Instant::now() + EVENTS_WITHIN;
+        while Instant::now() < until {
+            if let Some(path) = newest(&dir).filter(|path| *path > before) {
+                return Ok(format!("in {}", path.display()));
+            }
+            sleep(EVENTS_LOOK_EVERY);
+        }
+        Err(format!(
+            "not written within {} s; the node hangs or its disk is full, see {}",
+            EVENTS_WITHIN.as_secs(),
+            node.dir.join("log").display()
+        ))
+    });
+    Some(Finding::new(format!("{} recent events", node.name), outcome))
+}
+
+/// The newest file of recent events, or the empty path; none if the node keeps no such files.
+fn newest(dir: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(dir).ok()?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    Some(
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "log"))
+            .max()
+            .unwrap_or_default(),
+    )
 }
 
 fn process(node: &NodeEntry) -> Finding {

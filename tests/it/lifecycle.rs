@@ -1,5 +1,6 @@
 //! `truckee up`: start, resume, grow, refuse, stop; and nothing left behind, however it ends.
 
+use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
@@ -216,4 +217,36 @@ fn nodes_running_below(dir: &std::path::Path) -> usize {
     lines
         .filter(|line| String::from_utf8_lossy(line).contains(dir))
         .count()
+}
+
+#[test]
+fn the_doctor_has_every_node_write_its_recent_events() {
+    let options = Options {
+        peers: 3,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start_with(program(), &options);
+    let cap = cluster.http().put(&rig::bytes(1, 100_000));
+    cluster.kill("storage-02");
+    let dir = cluster.dir().display().to_string();
+    let output = crate::truckee(cluster.gateway(), &["doctor", "--cluster", &dir]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "a node is dead: {said}");
+    let key = cap.split(':').nth(2).unwrap();
+    for name in ["introducer", "storage-01", "storage-03", "vdrive-01", "gateway"] {
+        let line = format!("ok   {name} recent events: in ");
+        let path = said
+            .lines()
+            .find_map(|found| found.strip_prefix(&line))
+            .expect(&said);
+        let events = fs::read_to_string(path).unwrap();
+        assert!(
+            events.contains("somebody asked for it") && events.contains("node runs"),
+            "{events}"
+        );
+        assert!(!events.contains(key), "a cap in the events of {name}");
+        assert!(rig::is_alive(cluster.node(name).pid), "{name} lives on");
+    }
+    assert!(!said.contains("storage-02 recent events"), "{said}");
+    assert_eq!(cluster.http().get(&cap).ok(), rig::bytes(1, 100_000));
 }
