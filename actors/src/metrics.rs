@@ -84,6 +84,7 @@ table! {
     CPU_RUN_SECONDS, Histogram, Seconds, "truckee_cpu_run_seconds", ["work"], "Time a job ran";
 
     CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its start-up check and the reference engine works instead";
+    CODEC_STAGE_SECONDS, Histogram, Seconds, "truckee_codec_stage_seconds", ["stage"], "Stages of coding a segment; uploads: seal, code, hash; downloads: verify, decode, open";
 
     MESH_PEERS, Gauge, Count, "truckee_mesh_peers", ["state"], "Known peers by link state: idle, dialing, backoff, up, draining";
     LINK_DIALS, Counter, Count, "truckee_link_dials_total", ["outcome"], "Dialled connections by outcome";
@@ -320,7 +321,7 @@ mod tests {
             assert_eq!(metric.labels, [*label], "{name}");
             assert!(!values.is_empty(), "{name}");
         }
-        for prefix in [EVERYWHERE, OF_GATEWAYS, OF_STORES].concat() {
+        for prefix in [EVERYWHERE, OF_GATEWAYS, OF_STORES, OF_VDRIVES].concat() {
             assert!(
                 ALL.iter().any(|metric| metric.name.starts_with(prefix)),
                 "{prefix}"

@@ -18,6 +18,9 @@ fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_truckee-under-test"))
 }
 
+/// A name in a directory: no scrape may tell it.
+const SECRET_NAME: &str = "diagnosis-of-alice";
+
 /// The node that is killed.
 const GONE: &str = "storage-04";
 
@@ -201,6 +204,24 @@ impl Done {
         self.read_bytes += bytes;
         self.caps.push(cap);
     }
+
+    /// Makes a directory, puts a name into it, reads it through both of its caps, and asks for what is not there.
+    fn directory(&mut self, http: &Http) {
+        let made = http.answer("POST", "/uri?t=mkdir", &[], b"");
+        assert_eq!(made.status, 200, "{}", made.text());
+        let cap = made.text().trim().to_owned();
+        let child = http.answer("POST", &format!("/uri/{cap}/{SECRET_NAME}?t=mkdir"), &[], b"");
+        assert_eq!(child.status, 200, "{}", child.text());
+        let listed = http.answer("GET", &format!("/uri/{cap}?t=json"), &[], b"");
+        assert!(listed.text().contains(SECRET_NAME), "{}", listed.text());
+        let missing = http.answer("GET", &format!("/uri/{cap}/{SECRET_NAME}-missing"), &[], b"");
+        assert_eq!(missing.status, 404, "{}", missing.text());
+        let readcap = http.answer("GET", &format!("/uri/{cap}?t=readonly-uri"), &[], b"");
+        self.caps.extend([cap, child.text().trim().to_owned()]);
+        if readcap.status == 200 {
+            self.caps.push(readcap.text().trim().to_owned());
+        }
+    }
 }
 
 #[test]
@@ -251,8 +272,7 @@ fn prometheus_sees_what_was_done_and_every_panel_has_an_answer() {
         seen(&prometheus, &done);
         silent = silent_panels(&prometheus, &roles);
         if roles.contains("vdrive") {
-            let made = http.answer("POST", "/uri?t=mkdir", &[], b"");
-            assert_eq!(made.status, 200, "{}", made.text());
+            done.directory(&http);
         }
         if silent.is_empty() {
             break;
@@ -338,6 +358,7 @@ fn nothing_secret(cluster: &Cluster, done: &Done) {
         secrets.len()
     );
     secrets.insert("URI:".into());
+    secrets.insert(SECRET_NAME.into());
     secrets.insert("127.0.0.1".into());
     secrets.insert(cluster.dir().display().to_string());
     for node in cluster.file.nodes.iter().filter(|node| node.name != GONE) {

@@ -4,14 +4,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
-use metrics::counter;
+use metrics::{counter, histogram};
+use tokio::time::Instant;
 use truckee_grid::engines::Engines;
 use truckee_grid::ids::SegmentIndex;
 use truckee_grid::keys::ReadKey;
 use truckee_grid::params::Encoding;
 use truckee_grid::pipeline::{
     DecodeError, DecodedSegment, EncodeError, EncodedSegment, FetchedBlock, FileFacts, SegmentCoder,
-    SegmentDecoder, decode_segment, encode_segment,
+    SegmentDecoder, Stage, decode_segment_watched, encode_segment_watched,
 };
 
 use crate::metrics as names;
@@ -38,6 +39,17 @@ impl<T> Shelf<T> {
         let result = work(&mut tool);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tool);
         result
+    }
+}
+
+/// Records how long each stage of a segment takes, from now on: one look at the clock and one observation for each.
+fn stage_clock() -> impl FnMut(Stage) {
+    let mut began = Instant::now();
+    move |stage| {
+        let now = Instant::now();
+        let took = now.duration_since(began);
+        histogram!(names::CODEC_STAGE_SECONDS, "stage" => stage.name()).record(took.as_secs_f64());
+        began = now;
     }
 }
 
@@ -68,8 +80,9 @@ impl Encoder {
     ) -> Result<EncodedSegment, EncodeError> {
         counter!(names::UPLOAD_SEGMENTS).increment(1);
         let make = || SegmentCoder::new(&self.encoding, &self.key, self.engines);
-        self.shelf
-            .with(make, |coder| encode_segment(coder, segment, plaintext, last))
+        self.shelf.with(make, |coder| {
+            encode_segment_watched(coder, segment, plaintext, last, stage_clock())
+        })
     }
 }
 
@@ -98,7 +111,8 @@ impl Decoder {
     ) -> Result<DecodedSegment, DecodeError> {
         counter!(names::DOWNLOAD_SEGMENTS).increment(1);
         let make = || SegmentDecoder::new(facts, &self.key, self.engines);
-        self.shelf
-            .with(make, |decoder| decode_segment(decoder, facts, segment, blocks))
+        self.shelf.with(make, |decoder| {
+            decode_segment_watched(decoder, facts, segment, blocks, stage_clock())
+        })
     }
 }

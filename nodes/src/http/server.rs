@@ -2,6 +2,7 @@
 //!
 //! Signals are not actix-web's business here: the node decides when a server stops.
 
+use std::cell::Cell;
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use actix_web::{App, HttpServer, web};
 use super::auth::{self, Lock};
 use super::{Gateway, Probes, gateway_routes, no_such_route, observe, origin, probe_routes};
 use crate::access::OpenedDoors;
+use crate::metrics::watch_lag;
 
 /// How long a client may take to send the head of a request; more is a slow-loris.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,6 +52,18 @@ impl Running {
     }
 }
 
+thread_local! {
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Measures the event loop of this worker. A worker makes its application on its own thread, once for each socket; the
+/// task ends with the thread's event loop.
+fn watch_worker() {
+    if !IS_WATCHED.replace(true) {
+        actix_rt::spawn(watch_lag("http"));
+    }
+}
+
 /// Serves the gateway's API, pages and probes, behind its doors.
 ///
 /// # Errors
@@ -64,6 +78,7 @@ pub fn start_gateway(
     let (connections, drain) = (gateway.limits.connections, gateway.limits.drain);
     let lock: Lock = web::Data::new(doors.token);
     let server = HttpServer::new(move || {
+        watch_worker();
         App::new()
             .app_data(gateway.clone())
             .app_data(probes.clone())
@@ -101,6 +116,7 @@ pub fn start_gateway(
 /// The socket cannot be used.
 pub fn start_probes(listener: TcpListener, probes: web::Data<Probes>) -> io::Result<Running> {
     let server = HttpServer::new(move || {
+        watch_worker();
         App::new()
             .app_data(probes.clone())
             .wrap(from_fn(observe::observe))

@@ -12,16 +12,50 @@ mod whole;
 
 pub use decode::{
     BadBlock, BadBlockReason, DecodeError, DecodedSegment, FetchedBlock, SegmentDecoder, check_blocks,
-    decode_segment,
+    decode_segment, decode_segment_watched,
 };
 pub use encode::{
     EncodeError, EncodedSegment, FileSeal, FileTrees, SealFileError, SegmentCoder, encode_segment,
+    encode_segment_watched,
 };
 pub use facts::{FactsError, FileFacts};
 pub use whole::{
     DecodeFileError, EncodeFileError, EncodedFile, ShareFactsError, decode_file, encode_file,
     fetch_from_share, file_facts,
 };
+
+/// What is done to a segment, one after the other. Nothing here has a clock: who wants to know how long a stage took is
+/// called at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Encoding: encrypt and authenticate the plaintext.
+    Seal,
+    /// Encoding: make the recovery blocks.
+    Code,
+    /// Encoding: hash the blocks.
+    Hash,
+    /// Decoding: check the blocks against what was stored.
+    Verify,
+    /// Decoding: restore missing data blocks, and check them.
+    Decode,
+    /// Decoding: decrypt, and check that it is the plaintext.
+    Open,
+}
+
+impl Stage {
+    /// A word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Seal => "seal",
+            Stage::Code => "code",
+            Stage::Hash => "hash",
+            Stage::Verify => "verify",
+            Stage::Decode => "decode",
+            Stage::Open => "open",
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

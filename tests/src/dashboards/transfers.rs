@@ -80,6 +80,8 @@ fn coding() -> Vec<Panel> {
         lines("How long does a segment take to code?", "Mean time of a job on the CPU pool, and of its wait for a thread.", SECONDS)
             .ask("sum by (work) (rate(truckee_cpu_run_seconds_sum{@}[$__rate_interval])) / sum by (work) (rate(truckee_cpu_run_seconds_count{@}[$__rate_interval]))", "{{work}} runs")
             .ask("sum by (work) (rate(truckee_cpu_wait_seconds_sum{@}[$__rate_interval])) / sum by (work) (rate(truckee_cpu_wait_seconds_count{@}[$__rate_interval]))", "{{work}} waits"),
+        lines("Which step of coding takes the time?", "Mean time of each step for a segment. Uploads: seal, code, hash; downloads: verify, decode, open.", SECONDS)
+            .ask("sum by (stage) (rate(truckee_codec_stage_seconds_sum{@}[$__rate_interval])) / sum by (stage) (rate(truckee_codec_stage_seconds_count{@}[$__rate_interval]))", "{{stage}}"),
         stat("Does a reference engine work in place of a fast one?", "1 if a fast engine failed its check at the start and the slow one works instead.", COUNT)
             .ask("max(truckee_codec_fallback{@})", "fallback")
             .warn(&[(1.0, "orange")]),

@@ -1,6 +1,6 @@
 //! The virtual drive's servers, and the gateways' HTTP side.
 
-use super::panel::{BYTES_PER_SECOND, COUNT, PER_SECOND, RATIO, SECONDS, lines, stack, stat};
+use super::panel::{BYTES, BYTES_PER_SECOND, COUNT, PER_SECOND, RATIO, SECONDS, lines, stack, stat};
 use super::{Dashboard, Panel, Row};
 
 pub(super) fn dashboard() -> Dashboard {
@@ -12,6 +12,7 @@ pub(super) fn dashboard() -> Dashboard {
         rows: vec![
             Row::new("HTTP", http()),
             Row::new("Virtual drive", vdrive()),
+            Row::new("Directories at the gateways", directories()),
             Row::new("Checks of files", checks()),
         ],
     }
@@ -52,6 +53,27 @@ fn vdrive() -> Vec<Panel> {
         lines("How many directories change?", "Changes, and transactions that had to be run again because others were in the way.", PER_SECOND)
             .ask("sum by (node) (rate(truckee_vdrive_changes_total{@}[$__rate_interval]))", "{{node}} changes")
             .ask("sum by (node) (rate(truckee_vdrive_retries_total{@}[$__rate_interval]))", "{{node}} again"),
+    ];
+    panels.into_iter().map(|panel| panel.needs("vdrive")).collect()
+}
+
+fn directories() -> Vec<Panel> {
+    let panels = vec![
+        stat("Was an answer of a vdrive not believed?", "Answers of the last day that were forged, older than what was known, or of a split database.", COUNT)
+            .ask("sum(increase(truckee_drive_distrusted_total{@}[1d]))", "answers")
+            .warn(&[(1.0, "red")]),
+        stat("How much memory do copies of directories take?", "Verified copies that gateways keep, about.", BYTES)
+            .ask("sum(truckee_drive_copies_bytes{@})", "copies"),
+        stack("What is done with directories?", "Reads and changes by outcome, as clients asked for them.", PER_SECOND)
+            .ask("sum by (operation, outcome) (rate(truckee_drive_calls_total{@}[$__rate_interval]))", "{{operation}}: {{outcome}}"),
+        lines("How long do directories take?", "Mean time from the call to the answer.", SECONDS)
+            .ask("sum by (operation) (rate(truckee_drive_call_seconds_sum{@}[$__rate_interval])) / sum by (operation) (rate(truckee_drive_call_seconds_count{@}[$__rate_interval]))", "{{operation}}"),
+        stack("How often was the gateway's copy up to date?", "Questions for news of a directory. Current is a hit; news brought rows that changed; whole is a miss.", PER_SECOND)
+            .ask("sum by (outcome) (rate(truckee_drive_fetches_total{@}[$__rate_interval]))", "{{outcome}}"),
+        lines("How often do changes collide or fail?", "Changes evaluated anew because somebody else's was first, requests that were not answered as asked, and copies that made room.", PER_SECOND)
+            .ask("sum(rate(truckee_drive_conflicts_total{@}[$__rate_interval]))", "conflicts")
+            .ask("sum(rate(truckee_drive_requests_failed_total{@}[$__rate_interval]))", "failed requests")
+            .ask("sum(rate(truckee_drive_evicted_total{@}[$__rate_interval]))", "evicted copies"),
     ];
     panels.into_iter().map(|panel| panel.needs("vdrive")).collect()
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::FileFacts;
+use super::{FileFacts, Stage};
 use crate::{
     engines::Engines,
     erasure::Codec,
@@ -136,11 +136,26 @@ pub fn decode_segment(
     segment: SegmentIndex,
     blocks: Vec<FetchedBlock>,
 ) -> Result<DecodedSegment, DecodeError> {
+    decode_segment_watched(decoder, facts, segment, blocks, |_| {})
+}
+
+/// [`decode_segment`] that calls `passed` at the end of each stage, for whoever has a clock.
+///
+/// # Errors
+/// As [`decode_segment`].
+pub fn decode_segment_watched(
+    decoder: &mut SegmentDecoder,
+    facts: &FileFacts,
+    segment: SegmentIndex,
+    blocks: Vec<FetchedBlock>,
+    mut passed: impl FnMut(Stage),
+) -> Result<DecodedSegment, DecodeError> {
     let ueb = facts.ueb();
     if !ueb.geometry().has(segment) {
         return Err(DecodeError::NoSuchSegment { segment });
     }
     let (mut good, bad, sealed_leaf) = verify(facts, segment, blocks);
+    passed(Stage::Verify);
     let need = ueb.coding().k();
     let Some(sealed_leaf) = sealed_leaf.filter(|_| good.len() >= need) else {
         let good = good.iter().map(|block| block.share).collect();
@@ -161,8 +176,10 @@ pub fn decode_segment(
     if sealed_leaf_of(&data, block_bytes, need, &good) != sealed_leaf {
         return Err(DecodeError::Inconsistent { segment });
     }
+    passed(Stage::Decode);
     data.truncate(ueb.geometry().sealed_bytes(segment));
     decoder.sealer.open(segment, ueb.is_last(segment), &mut data)?;
+    passed(Stage::Open);
     Ok(DecodedSegment {
         plaintext: data.freeze(),
         bad,

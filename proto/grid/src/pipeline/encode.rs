@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::Stage;
 use crate::{
     engines::Engines,
     erasure::Codec,
@@ -73,6 +74,20 @@ pub fn encode_segment(
     plaintext: BytesMut,
     last: bool,
 ) -> Result<EncodedSegment, EncodeError> {
+    encode_segment_watched(coder, segment, plaintext, last, |_| {})
+}
+
+/// [`encode_segment`] that calls `passed` at the end of each stage, for whoever has a clock.
+///
+/// # Errors
+/// As [`encode_segment`].
+pub fn encode_segment_watched(
+    coder: &mut SegmentCoder,
+    segment: SegmentIndex,
+    plaintext: BytesMut,
+    last: bool,
+    mut passed: impl FnMut(Stage),
+) -> Result<EncodedSegment, EncodeError> {
     let (found, full) = (plaintext.len(), coder.segment_bytes as usize);
     let fits = if last {
         (1..=full).contains(&found)
@@ -91,6 +106,7 @@ pub fn encode_segment(
     let mut buffer = plaintext;
     buffer.reserve(block_bytes * coding.k() - found);
     coder.sealer.seal(segment, last, &mut buffer);
+    passed(Stage::Seal);
     buffer.resize(block_bytes * coding.k(), 0);
     let mut sealed = buffer.freeze();
     let mut blocks: Vec<Bytes> = (0..coding.k()).map(|_| sealed.split_to(block_bytes)).collect();
@@ -100,9 +116,11 @@ pub fn encode_segment(
         .encode(&data)
         .expect("k blocks of one length that is a multiple of 64");
     blocks.extend(recovery);
+    passed(Stage::Code);
     let all: Vec<&[u8]> = blocks.iter().map(|block| &block[..]).collect();
     let block_leaves = merkle::block_leaves(&all);
     let sealed_leaf = merkle::sealed_leaf(&block_leaves[..coding.k()]);
+    passed(Stage::Hash);
     Ok(EncodedSegment {
         blocks,
         block_leaves,

@@ -50,6 +50,31 @@ fn data_blocks_are_slices_of_the_plaintext_buffer() {
 }
 
 #[test]
+fn every_stage_is_told_once_and_in_order() {
+    let mut stages = Vec::new();
+    let mut coder = SegmentCoder::new(&encoding(3, 10), &key(), engines());
+    encode_segment_watched(&mut coder, SegmentIndex(0), buffer(700), true, |stage| {
+        stages.push(stage.name());
+    })
+    .expect("a last segment may be short");
+    assert_eq!(stages, ["seal", "code", "hash"]);
+
+    let stored = Stored::new(700);
+    let decode = |shares: &[usize]| {
+        let mut stages = Vec::new();
+        let mut decoder = SegmentDecoder::new(&stored.facts, &key(), engines());
+        let blocks = shares.iter().map(|share| stored.fetch(*share, 0)).collect();
+        let result = decode_segment_watched(&mut decoder, &stored.facts, SegmentIndex(0), blocks, |stage| {
+            stages.push(stage.name());
+        });
+        (result.is_ok(), stages)
+    };
+    assert_eq!(decode(&[1, 3]), (true, vec!["verify", "decode", "open"]));
+    // What was not done is not told.
+    assert_eq!(decode(&[1]), (false, vec!["verify"]));
+}
+
+#[test]
 fn a_buffer_without_room_gives_the_same_blocks() {
     let mut coder = SegmentCoder::new(&encoding(3, 10), &key(), engines());
     let tight = BytesMut::from(&noise(2, 700)[..]);
