@@ -18,9 +18,26 @@ use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Lane, Request, Response, Roles};
 
 use crate::gate::tell_recipient;
+use crate::trace::Trace;
 
 /// What came of a request.
 pub type CallResult = Result<Response, CallError>;
+
+/// What came of a request, in one word, for metrics and traces.
+#[must_use]
+pub fn outcome(result: &CallResult) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(CallError::Refused(failure)) => failure.code.name(),
+        Err(CallError::Expired) => "no_answer",
+        Err(CallError::LinkLost) => "link_lost",
+        Err(CallError::Down { .. }) => "down",
+        Err(CallError::Leaving) => "leaving",
+        Err(CallError::Saturated) => "saturated",
+        Err(CallError::BadAnswer(_)) => "bad_answer",
+        Err(CallError::Unsendable(_)) => "unsendable",
+    }
+}
 
 /// A request and how to send it.
 #[derive(Clone, Debug)]
@@ -31,12 +48,16 @@ pub struct Call {
     pub lane: Lane,
     /// After this time an answer is no longer wanted; the peer is told and need not work any more.
     pub budget: Duration,
+    /// What it is a part of. The mesh gives the request a span of its own below it.
+    pub trace: Trace,
 }
 
 /// Takes the answer of one call. Runs exactly once.
 pub struct Reply {
     take: Option<Box<dyn FnOnce(CallResult) + Send>>,
     answered: Arc<AtomicBool>,
+    /// The request itself.
+    trace: Trace,
 }
 
 impl Reply {
@@ -45,7 +66,14 @@ impl Reply {
         Self {
             take: Some(Box::new(take)),
             answered: Arc::default(),
+            trace: Trace::none(),
         }
+    }
+
+    /// Notes what comes of the request in its span, which is `trace`.
+    fn noted_in(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// A reply that an async caller can wait for.
@@ -77,6 +105,7 @@ impl Reply {
     fn run(&mut self, result: CallResult) {
         if let Some(take) = self.take.take() {
             self.answered.store(true, Ordering::Release);
+            self.trace.end(outcome(&result));
             take(result);
         }
     }
@@ -257,7 +286,9 @@ impl MeshHandle {
     ///
     /// A peer without a link is dialled if the roster knows it; during backoff the call fails at once with
     /// [`CallError::Down`], except that one whose last attempt is over a second old is tried again at once.
-    pub fn call(&self, peer: NodeId, call: Call, reply: Reply) -> CallGuard {
+    pub fn call(&self, peer: NodeId, mut call: Call, reply: Reply) -> CallGuard {
+        call.trace = call.trace.call(call.request.kind(), &peer);
+        let reply = reply.noted_in(call.trace.clone());
         self.0.call(peer, call, reply)
     }
 

@@ -188,6 +188,7 @@ impl Drive {
             keys,
             what,
             answer,
+            trace: counted.trace.clone(),
         };
         let result = match self.0.slot.tell(ask) {
             // Between two lives of the actor.

@@ -10,14 +10,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::{Message, Recipient};
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
-use truckee_wire::message::{
-    Failure, FailureCode, Grant, Lane, Request, RequestKind, Response, Roles, TraceContext,
-};
+use truckee_wire::message::{Failure, FailureCode, Grant, Lane, Request, RequestKind, Response, Roles};
 
 use crate::gate::tell_recipient;
+use crate::trace::Trace;
 
 /// What a node answers to a request.
 pub type Served = Result<Response, Failure>;
+
+/// What came of a request, in one word, for metrics and traces.
+#[must_use]
+pub fn outcome(served: &Served) -> &'static str {
+    served
+        .as_ref()
+        .map_or_else(|failure| failure.code.name(), |_| "ok")
+}
 
 /// Names one link for as long as the process lives; a new socket to the same peer has another number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,27 +74,69 @@ pub struct Inbound {
     pub lane: Lane,
     /// When the asker stops waiting.
     pub deadline: Mono,
-    /// The trace it belongs to.
-    pub trace: Option<TraceContext>,
     /// Whether the asker took it back.
     pub cancelled: CancelFlag,
     /// Where the answer goes.
     pub responder: Responder,
 }
 
-/// Takes the answer of one inbound request. Runs exactly once.
-pub struct Responder(Option<Box<dyn FnOnce(Served) + Send>>);
+/// Takes the answer of one inbound request. Runs exactly once. Knows what the request belongs to, and notes there what
+/// came of it.
+pub struct Responder {
+    take: Option<Box<dyn FnOnce(Served) + Send>>,
+    trace: Trace,
+}
 
 impl Responder {
     /// A responder that runs `take` on whatever thread has the answer. It should only pass the answer on.
     pub fn new(take: impl FnOnce(Served) + Send + 'static) -> Self {
-        Self(Some(Box::new(take)))
+        Self {
+            take: Some(Box::new(take)),
+            trace: Trace::none(),
+        }
+    }
+
+    /// The same, for a request that is `trace`.
+    #[must_use]
+    pub fn noted_in(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    /// The request that is served.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Gives the answer.
     pub fn respond(mut self, served: Served) {
-        if let Some(take) = self.0.take() {
+        self.run(served);
+    }
+
+    fn run(&mut self, served: Served) {
+        if let Some(take) = self.take.take() {
+            self.trace.end(outcome(&served));
+            self.log(&served);
             take(served);
+        }
+    }
+
+    /// What fails can be followed through the logs of all nodes by the id of its trace.
+    fn log(&self, served: &Served) {
+        let span = self.trace.span();
+        match served {
+            Ok(_) => tracing::trace!(parent: span, "served"),
+            Err(failure) if span.is_disabled() => {
+                tracing::debug!(
+                    trace = self.trace.id(),
+                    code = failure.code.name(),
+                    "not served: {}",
+                    failure.text
+                );
+            }
+            Err(failure) => {
+                tracing::debug!(parent: span, code = failure.code.name(), "not served: {}", failure.text);
+            }
         }
     }
 
@@ -99,18 +148,16 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if let Some(take) = self.0.take() {
-            take(Err(Failure::new(
-                FailureCode::Internal,
-                "the node lost this request; its log says why",
-            )));
-        }
+        self.run(Err(Failure::new(
+            FailureCode::Internal,
+            "the node lost this request; its log says why",
+        )));
     }
 }
 
 impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Responder(answered: {})", self.0.is_none())
+        write!(f, "Responder(answered: {})", self.take.is_none())
     }
 }
 
@@ -294,7 +341,6 @@ mod tests {
             request,
             lane: Lane::Control,
             deadline: Mono::ZERO,
-            trace: None,
             cancelled: CancelFlag::default(),
             responder: Responder::new(move |served| sender.send(served).expect("the test listens")),
         };

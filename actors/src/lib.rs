@@ -21,5 +21,6 @@ pub mod supervise;
 mod testing;
 mod timer;
 pub mod tls;
+pub mod trace;
 pub mod transfers;
 pub mod vdrive;

@@ -41,6 +41,7 @@ use crate::inbound::{Inbound, LinkEvent, LinkId};
 use crate::metrics as names;
 use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
 use crate::timer::Timer;
+use crate::trace::Trace;
 
 /// How long a stopping supervisor waits for the last write of the roster.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -226,6 +227,7 @@ impl Membership {
                         request,
                         lane: Lane::Control,
                         budget,
+                        trace: Trace::none(),
                     };
                     let reply = Reply::message(context.address().recipient(), token);
                     self.mesh.call(peer, call, reply).detach();

@@ -62,6 +62,8 @@ table! {
     NODE_DISK_FREE_BYTES, Gauge, Bytes, "truckee_node_disk_free_bytes", [], "Bytes that the node may still use of the file system that holds its directory";
     RUNTIME_LAG_SECONDS, Histogram, Seconds, "truckee_runtime_lag_seconds", ["loop"], "How late an event loop woke a task that had asked for a moment: mesh, http";
 
+    TRACE_SPANS, Counter, Count, "truckee_trace_spans_total", ["outcome"], "Spans by what became of them at the collector: exported, failed";
+
     ACTOR_RUNNING, Gauge, Count, "truckee_actor_running", ["actor"], "Supervised children alive, by kind";
     ACTOR_RESTARTS, Counter, Count, "truckee_actor_restarts_total", ["actor"], "Children that the supervisor started again";
     ACTOR_EXITS, Counter, Count, "truckee_actor_exits_total", ["actor", "reason"], "Ends of children by reason: stopped, failed, panicked";
@@ -220,6 +222,7 @@ const FROM_THE_START: &[(&str, &str, &[&str])] = &[
         &["unreachable", "link_lost", "timed_out", "too_slow", "full"],
     ),
     (LINK_DIALS, "outcome", &["ok", "unreachable"]),
+    (TRACE_SPANS, "outcome", &["exported", "failed"]),
     (LINK_ACCEPTS, "outcome", &["ok", "handshake_failed"]),
     (LINK_REFUSED, "cause", &["stranger", "revoked"]),
     (LINK_CLOSED, "cause", &["closed", "silent"]),
@@ -232,6 +235,7 @@ const FROM_THE_START: &[(&str, &str, &[&str])] = &[
 
 /// Subsystems that every node has, whatever its roles.
 pub const EVERYWHERE: &[&str] = &[
+    "truckee_trace_",
     "truckee_process_",
     "truckee_link_",
     "truckee_membership_",

@@ -19,10 +19,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
+use tracing::Span;
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::store::{
-    Asked, DiskFault, DiskReply, DiskToken, Effect, ShareId, StartSpace, Store, StoreConfig, StoreReport,
-    Ticket,
+    Asked, DiskFault, DiskOp, DiskReply, DiskToken, Effect, ShareId, StartSpace, Store, StoreConfig,
+    StoreReport, Ticket,
 };
 use truckee_engine::time::Mono;
 use truckee_wire::message::{Failure, FailureCode, RequestKind};
@@ -33,7 +34,7 @@ pub use self::pool::{DiskPool, PoolConfig};
 use crate::answers_ping;
 use crate::clock::ClockHandle;
 use crate::gate::{Yielder, tell};
-use crate::inbound::{Inbound, LinkEvent, Responder, Served};
+use crate::inbound::{self, Inbound, LinkEvent, Responder, Served};
 use crate::metrics as names;
 use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
 use crate::timer::Timer;
@@ -126,7 +127,9 @@ impl ShareStore {
                 }
                 Effect::Disk { token, op } => {
                     let address = context.address();
+                    let span = self.span_of(token, &op);
                     let done = move |reply| {
+                        drop(span);
                         if tell(&address, DiskReplied { token, reply }).is_err() {
                             tracing::debug!("disk work ended after the share store");
                         }
@@ -149,13 +152,18 @@ impl ShareStore {
             });
     }
 
+    /// A span for a disk operation, from its place in the queue to its outcome, below the request that needs it.
+    fn span_of(&self, token: DiskToken, op: &DiskOp) -> Option<Span> {
+        let waiting = self.waiting.get(&self.machine.asked_by(token)?)?;
+        let above = waiting.responder.trace().span();
+        Some(tracing::debug_span!(parent: above, "disk", operation = op.name()))
+    }
+
     fn answer(&mut self, ticket: Ticket, result: Served) {
         let Some(waiting) = self.waiting.remove(&ticket) else {
             return;
         };
-        let outcome = result
-            .as_ref()
-            .map_or_else(|failure| failure.code.name(), |_| "ok");
+        let outcome = inbound::outcome(&result);
         let request = waiting.kind.name();
         counter!(names::STORE_REQUESTS, "request" => request, "outcome" => outcome).increment(1);
         let took = self.clock.now().saturating_sub(waiting.since);

@@ -23,6 +23,7 @@ use crate::net::NetBounds;
 use crate::node::{MeshAccess, Node, NodeParts, bind};
 use crate::supervise::ChildSpec;
 use crate::tls::TlsIdentity;
+use crate::trace::Trace;
 
 /// Adds up counters by name and labels, for the thread that installs it.
 #[derive(Clone, Default)]
@@ -274,6 +275,7 @@ pub(crate) fn find() -> Call {
         request: Request::FindShares(find),
         lane: Lane::Interactive,
         budget: Duration::from_secs(10),
+        trace: Trace::none(),
     }
 }
 

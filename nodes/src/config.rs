@@ -8,6 +8,7 @@ mod doors;
 mod limits;
 mod problem;
 mod reader;
+mod trace;
 mod value;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use truckee_grid::params::{Coding, Encoding, ParamsError, check_segment_bytes};
 pub use doors::{Doors, TlsFiles};
 pub use limits::Limits;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use trace::TraceConfig;
 
 use crate::dir::NodeDir;
 use crate::role::Role;
@@ -71,6 +73,8 @@ pub struct Config {
     pub introducer: Option<IntroducerConfig>,
     /// Logging.
     pub log: LogConfig,
+    /// Export of spans.
+    pub trace: TraceConfig,
     /// Where `/metrics`, `/healthz` and `/readyz` are served. Port 0: chosen at the first start and kept.
     pub metrics_listen: SocketAddr,
     /// Bounds on work under way.
@@ -292,6 +296,7 @@ fn read_root<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> Config 
         vdrive: read_vdrive(reader, root, &roles),
         introducer: read_introducer(reader, root, &roles),
         log: read_log(reader, root),
+        trace: trace::read(reader, root),
         metrics_listen: read_metrics(reader, root),
         limits: limits::read(reader, root),
         roles,

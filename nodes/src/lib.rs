@@ -19,8 +19,10 @@ pub mod run;
 pub mod run_file;
 mod services;
 mod shutdown;
+mod spans;
 mod startup;
 pub mod targets;
+pub mod trust;
 pub mod view;
 
 pub use truckee_engine::invite::Invite;

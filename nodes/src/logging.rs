@@ -1,15 +1,20 @@
-//! What the node writes about itself: `tracing` events on stderr, for people or as JSON.
+//! What the node writes about itself: `tracing` events on stderr, for people or as JSON, and the spans that they belong to.
 //!
 //! Caps and invites never get here, by two rules: our own code logs no request paths, bodies or secrets, and code of
 //! others (which might log a URL) is heard from warnings upwards only, whatever level is configured.
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::config::{Config, LogConfig, LogFormat, LogLevel};
 use crate::incident;
+use crate::spans::{Spans, SpansError};
 
 /// The parts of this program whose events follow the configured level.
 const OWN_TARGETS: [&str; 5] = [
@@ -20,14 +25,20 @@ const OWN_TARGETS: [&str; 5] = [
     "truckee_wire",
 ];
 
-/// Starts logging to stderr for the whole process, and keeping recent events for [`incident`]. Does nothing if logging
-/// was started before, as in tests that start several nodes in one process.
-pub fn start(config: LogConfig) {
-    start_on(config, std::io::stderr);
+/// Starts logging to stderr for the whole process, keeping recent events for [`incident`], and making spans, which end with
+/// what this gives. The first configuration stays if logging was started before, as in tests that start several nodes in one
+/// process.
+///
+/// # Errors
+/// [`SpansError`]: spans cannot be exported as configured.
+pub(crate) fn start(config: &Config) -> Result<Spans, SpansError> {
+    let spans = Spans::start(config)?;
+    start_on(config.log, &spans, std::io::stderr);
+    Ok(spans)
 }
 
 /// As [`start`], to another place.
-pub(crate) fn start_on<W>(config: LogConfig, writer: W)
+pub(crate) fn start_on<W>(config: LogConfig, spans: &Spans, writer: W)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -38,13 +49,39 @@ where
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .boxed(),
     };
-    let recent = fmt::layer().with_writer(incident::recent()).with_ansi(false);
+    let recent = fmt::layer()
+        .with_writer(incident::recent())
+        .with_ansi(false)
+        .fmt_fields(OwnFields(DefaultFields::new()));
+    // A span for each block and each disk operation is for those who look at them.
+    let coarse = filter_fn(|metadata| !metadata.is_span() || *metadata.level() <= Level::INFO);
+    let exported = tracing_opentelemetry::layer()
+        .with_tracer(spans.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false);
+    let finest = if spans.are_exported() {
+        LogLevel::Debug
+    } else {
+        LogLevel::Info
+    };
     let started = Registry::default()
         .with(log.with_filter(filter(config.level)))
-        .with(recent.with_filter(filter(LogLevel::Debug)))
+        .with(recent.with_filter(filter(LogLevel::Debug).and(coarse)))
+        .with(exported.with_filter(filter(finest)))
         .try_init();
     if started.is_err() {
         tracing::debug!("logging was started before; the first configuration stays");
+    }
+}
+
+/// Formats as usual. A type of its own, because layers whose formatters are of one type write into one text for each span,
+/// and what is recorded later would stand there twice.
+struct OwnFields(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for OwnFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> std::fmt::Result {
+        self.0.format_fields(writer, fields)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::logging;
 use crate::ports::PortError;
 use crate::run_file::RunFile;
 use crate::shutdown::{self, StopSignals};
+use crate::spans::SpansError;
 use crate::startup;
 use crate::targets;
 
@@ -86,6 +87,9 @@ pub enum RunError {
     /// Metrics cannot be recorded.
     #[error("cannot record metrics: {0}")]
     Metrics(#[from] BuildError),
+    /// Spans cannot be exported.
+    #[error(transparent)]
+    Spans(#[from] SpansError),
     /// The system gives no threads, sockets or signals.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -108,6 +112,7 @@ impl RunError {
             RunError::Config(_)
             | RunError::Access(_)
             | RunError::Secret(_)
+            | RunError::Spans(_)
             | RunError::Advertise(_)
             | RunError::Erasure(_) => 2,
             RunError::Lock(LockError::Dir(_)) | RunError::Dir(_) => 2,
@@ -140,9 +145,11 @@ fn run(path: &Path, options: &RunOptions) -> Result<(), RunError> {
     let _lock = NodeLock::acquire(&dir)?;
     // Left over by a process that was killed: what it says is not true until this one has written its own.
     RunFile::remove(&dir)?;
-    logging::start(config.log);
+    let spans = logging::start(&config)?;
     incident::watch(&dir)?;
-    actix_rt::System::new().block_on(run_until_stopped(&dir, &config))
+    let result = actix_rt::System::new().block_on(run_until_stopped(&dir, &config));
+    spans.end();
+    result
 }
 
 async fn run_until_stopped(dir: &NodeDir, config: &Config) -> Result<(), RunError> {

@@ -13,6 +13,7 @@ use metrics::gauge;
 use truckee_actors::call::{Call, LinkState, MeshHandle, PeerView};
 use truckee_actors::clock::ClockHandle;
 use truckee_actors::metrics as names;
+use truckee_actors::trace::Trace;
 use truckee_actors::vdrive::VdriveHealth;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Lane, Request, Response, Roles};
@@ -181,6 +182,7 @@ impl MeshView {
             request: Request::GetStatus,
             lane: Lane::Control,
             budget: STATUS_BUDGET,
+            trace: Trace::none(),
         };
         match self.mesh.ask(peer, call).await {
             Ok(Response::NodeStatus(status)) => Some(StorageStatus {

@@ -15,6 +15,7 @@ mod lifecycle;
 mod round_trip;
 mod strangers;
 mod survival;
+mod tracing;
 mod vdrives;
 
 use std::path::Path;

@@ -19,6 +19,7 @@ use crate::gate::{Yielder, tell};
 use crate::metrics as names;
 use crate::supervise::{ExitGuard, Stop};
 use crate::timer::Timer;
+use crate::trace::Trace;
 
 /// A call of somebody.
 #[derive(Message)]
@@ -28,6 +29,7 @@ pub(super) struct Ask {
     pub(super) keys: DirectoryKeys,
     pub(super) what: What,
     pub(super) answer: oneshot::Sender<Result<Outcome, DriveError>>,
+    pub(super) trace: Trace,
 }
 
 pub(super) enum What {
@@ -50,7 +52,7 @@ struct WorkDone(JobId, Option<Worked>);
 pub(super) struct DriveActor {
     machine: Drive,
     config: DriveConfig,
-    asking: BTreeMap<Ticket, oneshot::Sender<Result<Outcome, DriveError>>>,
+    asking: BTreeMap<Ticket, (oneshot::Sender<Result<Outcome, DriveError>>, Trace)>,
     calls: BTreeMap<Token, CallGuard>,
     timer: Timer,
     yielder: Yielder,
@@ -85,12 +87,15 @@ impl DriveActor {
                     request,
                     lane,
                     budget,
+                    ticket,
                 } => {
+                    let asking = ticket.and_then(|ticket| self.asking.get(&ticket));
                     let reply = Reply::message(context.address().recipient(), token);
                     let call = Call {
                         request,
                         lane,
                         budget,
+                        trace: asking.map_or_else(Trace::none, |(_, trace)| trace.clone()),
                     };
                     let guard = self.config.mesh.call(vdrive, call, reply);
                     self.calls.insert(token, guard);
@@ -98,7 +103,7 @@ impl DriveActor {
                 Effect::CancelSend { token } => drop(self.calls.remove(&token)),
                 Effect::Work { job, work } => self.work(job, work, context),
                 Effect::Finished { ticket, result } => {
-                    if let Some(answer) = self.asking.remove(&ticket) {
+                    if let Some((answer, _)) = self.asking.remove(&ticket) {
                         // Who asked may have stopped waiting.
                         answer.send(result).ok();
                     }
@@ -170,12 +175,13 @@ impl Handler<Ask> for DriveActor {
             keys,
             what,
             answer,
+            trace,
         } = ask;
         if answer.is_closed() {
             return;
         }
         let (now, unix_ms) = (self.config.clock.now(), self.config.clock.unix_millis());
-        self.asking.insert(ticket, answer);
+        self.asking.insert(ticket, (answer, trace));
         match what {
             What::Read => self.machine.handle_read(now, ticket, keys),
             What::Create(rows) => self.machine.handle_create(now, unix_ms, ticket, keys, rows),

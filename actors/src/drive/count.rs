@@ -3,9 +3,11 @@
 use metrics::{counter, histogram};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::field::Empty;
 use truckee_engine::drive::{DriveError, Note};
 
 use crate::metrics as names;
+use crate::trace::Trace;
 
 /// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +41,22 @@ pub(super) struct Counted<'a> {
     active: &'a watch::Sender<usize>,
     began: Instant,
     outcome: &'static str,
+    /// The call itself.
+    pub(super) trace: Trace,
 }
 
 impl<'a> Counted<'a> {
     pub(super) fn begin(asked: Asked, active: &'a watch::Sender<usize>) -> Self {
         active.send_modify(|count| *count += 1);
+        let trace = Trace::current().part(|above| {
+            tracing::info_span!(parent: above, "directory", operation = asked.name(), outcome = Empty)
+        });
         Self {
             asked,
             active,
             began: Instant::now(),
             outcome: "cancelled",
+            trace,
         }
     }
 
@@ -60,6 +68,7 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         let operation = self.asked.name();
+        self.trace.end(self.outcome);
         counter!(names::DRIVE_CALLS, "operation" => operation, "outcome" => self.outcome).increment(1);
         histogram!(names::DRIVE_CALL_SECONDS, "operation" => operation)
             .record(self.began.elapsed().as_secs_f64());

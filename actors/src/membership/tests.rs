@@ -105,7 +105,6 @@ fn inbound(from: NodeId, request: Request, responder: Responder) -> Inbound {
         request,
         lane: Lane::Control,
         deadline: Mono::ZERO + Duration::from_secs(600),
-        trace: None,
         cancelled: CancelFlag::default(),
         responder,
     }

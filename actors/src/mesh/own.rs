@@ -20,6 +20,7 @@ use crate::inbound::{Asker, CancelFlag, Inbound, LinkId, Responder, Router, Serv
 use crate::peer::{CancelCall, PeerCall};
 use crate::supervise::{ExitGuard, Stop};
 use crate::timer::Timer;
+use crate::trace::Trace;
 
 /// Calls of a node to itself that may be open. Each holds a byte permit of its caller; this is only met when those
 /// are missing.
@@ -135,6 +136,8 @@ impl Handler<PeerCall> for OwnNode {
             },
         );
         self.deadlines.insert((deadline, number));
+        let trace = Trace::serve(call.request.kind(), call.trace.ids());
+        let responder = responder(context.address().downgrade(), number).noted_in(trace);
         self.router.route(Inbound {
             asker: Asker {
                 node_id: self.node_id,
@@ -144,9 +147,8 @@ impl Handler<PeerCall> for OwnNode {
             request: call.request,
             lane: call.lane,
             deadline,
-            trace: None,
             cancelled,
-            responder: responder(context.address().downgrade(), number),
+            responder,
         });
         self.set_timer(context);
         self.yielder.after_message(context);

@@ -89,7 +89,10 @@ impl Peer {
             return;
         };
         let kind = call.request.kind();
-        match line.session.request(now, &call.request, call.lane, call.budget) {
+        match line
+            .session
+            .request_traced(now, &call.request, call.lane, call.budget, call.trace.ids())
+        {
             Ok(id) => {
                 line.add_call(id, Pending::new(number, kind, now, reply));
                 self.under_way.insert(number, (line_id, id));

@@ -20,6 +20,7 @@ use crate::link::{LineId, LinkPort};
 use crate::metrics as names;
 use crate::net::{self, NetBounds, Socket};
 use crate::tls::TlsIdentity;
+use crate::trace::Trace;
 
 /// Requests of one peer that this node works on at a time; more are told to come later. A peer's bytes are bounded by
 /// the session; this bounds the requests that carry none.
@@ -98,13 +99,13 @@ impl Peer {
                         continue;
                     };
                     let cancelled = line.serve(request_id, kind);
-                    let responder = responder(context.address().downgrade(), id, request_id);
+                    let responder = responder(context.address().downgrade(), id, request_id)
+                        .noted_in(Trace::serve(kind, trace));
                     let inbound = Inbound {
                         asker,
                         request,
                         lane,
                         deadline,
-                        trace,
                         cancelled,
                         responder,
                     };

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use truckee_engine::session::{CallError, Event, InboundId, RequestId, Session};
+use truckee_engine::session::{Event, InboundId, RequestId, Session};
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{GoodbyeReason, RequestKind, SessionId};
 
-use crate::call::{CallResult, Reply};
+use crate::call::{self, CallResult, Reply};
 use crate::gate::CountPermit;
 use crate::inbound::{CancelFlag, LinkEvent, LinkId, LinkListener, Served};
 use crate::link::{BATCH_BYTES, LineId, LinkEnd, LinkPort};
@@ -109,17 +109,7 @@ impl Pending {
 
 /// Counts what came of a call.
 pub(super) fn count_call(kind: RequestKind, result: &CallResult) {
-    let outcome = match result {
-        Ok(_) => "ok",
-        Err(CallError::Refused(failure)) => failure.code.name(),
-        Err(CallError::Expired) => "no_answer",
-        Err(CallError::LinkLost) => "link_lost",
-        Err(CallError::Down { .. }) => "down",
-        Err(CallError::Leaving) => "leaving",
-        Err(CallError::Saturated) => "saturated",
-        Err(CallError::BadAnswer(_)) => "bad_answer",
-        Err(CallError::Unsendable(_)) => "unsendable",
-    };
+    let outcome = call::outcome(result);
     counter!(names::LINK_CALLS, "request" => kind.name(), "outcome" => outcome).increment(1);
 }
 

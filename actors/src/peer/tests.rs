@@ -18,6 +18,7 @@ use crate::metrics as names;
 use crate::net::{self, NetBounds, Socket};
 use crate::testing::{Counts, TestNode, find, pair, short_limits, until};
 use crate::tls::TlsIdentity;
+use crate::trace::Trace;
 
 /// What tests ask of a peer's actor.
 #[derive(Message)]
@@ -110,6 +111,7 @@ async fn blocks_pass_whole_in_both_directions() {
         }),
         lane: Lane::Bulk,
         budget: Duration::from_secs(10),
+        trace: Trace::none(),
     };
     let read = Call {
         request: Request::ReadBlock(ReadBlock {
@@ -119,6 +121,7 @@ async fn blocks_pass_whole_in_both_directions() {
         }),
         lane: Lane::Interactive,
         budget: Duration::from_secs(10),
+        trace: Trace::none(),
     };
     let sealed = SealedProof {
         leaf: Hash([5; 32]),

@@ -59,7 +59,6 @@ impl Rig {
             request,
             lane: Lane::Bulk,
             deadline: self.clock.now() + Duration::from_secs(60),
-            trace: None,
             cancelled: CancelFlag::default(),
             responder: Responder::new(move |served| sender.send(served).expect("the test waits")),
         });

@@ -2,6 +2,8 @@
 
 use metrics::{Gauge, counter, gauge, histogram};
 use tokio::sync::watch;
+use tracing::Span;
+use tracing::field::Empty;
 use truckee_engine::check::CheckReport;
 use truckee_engine::download::DownloadDone;
 use truckee_engine::upload::UploadTimings;
@@ -10,6 +12,7 @@ use truckee_grid::ids::StorageIndex;
 use super::history::{Entry, History, OperationKind};
 use super::{CheckError, DownloadError, UploadError, UploadOutcome};
 use crate::metrics as names;
+use crate::trace::Trace;
 
 /// The names under which one kind of transfer is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,14 @@ impl Kind {
         }
     }
 
+    fn span(self, above: &Span) -> Span {
+        match self {
+            Kind::Upload => tracing::info_span!(parent: above, "upload", outcome = Empty),
+            Kind::Download => tracing::info_span!(parent: above, "download", outcome = Empty),
+            Kind::Check => tracing::info_span!(parent: above, "check", outcome = Empty),
+        }
+    }
+
     fn count_end(self, outcome: &'static str) {
         let name = match self {
             Kind::Upload => names::UPLOAD_FINISHED,
@@ -60,6 +71,8 @@ pub(super) struct Active {
     gauge: Gauge,
     record: Entry,
     ended: bool,
+    /// The transfer itself.
+    trace: Trace,
 }
 
 impl Active {
@@ -84,7 +97,14 @@ impl Active {
             gauge,
             record: history.begin(kind.operation(), subject.storage_index, subject.size),
             ended: false,
+            // Below the request on whose behalf it is begun.
+            trace: Trace::current().part(|above| kind.span(above)),
         }
+    }
+
+    /// What its requests and jobs are a part of.
+    pub(super) fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// How much is done, of how much if that is known (else 0).
@@ -97,6 +117,7 @@ impl Active {
         if !std::mem::replace(&mut self.ended, true) {
             self.kind.count_end(outcome);
             self.record.end(outcome);
+            self.trace.end(outcome);
         }
     }
 }

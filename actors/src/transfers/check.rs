@@ -207,6 +207,7 @@ impl CheckActor {
                     request,
                     lane,
                     budget,
+                    trace: self.active.trace().clone(),
                 };
                 self.calls.insert(token, self.mesh.call(peer, call, reply));
             }
@@ -223,9 +224,10 @@ impl CheckActor {
             return;
         };
         let back = context.address();
+        let span = tracing::debug_span!(parent: self.active.trace().span(), "verify", blocks = blocks.len());
         self.cpu.run_then(
             jobs::VERIFY,
-            move || check_blocks(&facts, &blocks),
+            move || span.in_scope(|| check_blocks(&facts, &blocks)),
             move |result| {
                 if tell(&back, Verified { batch: id, result }).is_err() {
                     tracing::debug!("a check ended before its blocks were hashed");
@@ -244,7 +246,7 @@ impl CheckActor {
         account::check_ended(&mut self.active, &result);
         if let Ok(report) = &result {
             for found in &report.corrupt {
-                tracing::warn!(peer = %found.peer, share = found.share.0, what = ?found.what, "a check found a damaged share");
+                tracing::warn!(parent: self.active.trace().span(), peer = %found.peer, share = found.share.0, what = ?found.what, "a check found a damaged share");
             }
         }
         if let Some(outcome) = self.outcome.take() {
@@ -285,7 +287,9 @@ impl Handler<Verified> for CheckActor {
     type Result = ();
 
     fn handle(&mut self, Verified { batch, result }: Verified, context: &mut Self::Context) {
-        let verdicts = result.inspect_err(|error| tracing::error!(%error, "blocks could not be hashed"));
+        let verdicts = result.inspect_err(
+            |error| tracing::error!(parent: self.active.trace().span(), %error, "blocks could not be hashed"),
+        );
         self.machine
             .handle_verified(self.clock.now(), batch, verdicts.ok());
         self.carry_out(context);

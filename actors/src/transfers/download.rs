@@ -207,6 +207,7 @@ impl DownloadActor {
                             request,
                             lane,
                             budget,
+                            trace: self.active.trace().clone(),
                         },
                         reply,
                     ),
@@ -220,7 +221,7 @@ impl DownloadActor {
                 self.waiting.push_back(Ok(plaintext));
             }
             Effect::ReportCorrupt { peer, share, what } => {
-                tracing::warn!(%peer, share = share.map(|share| share.0), ?what, "a peer gave something damaged");
+                tracing::warn!(parent: self.active.trace().span(), %peer, share = share.map(|share| share.0), ?what, "a peer gave something damaged");
             }
             Effect::Completed(_) => self.end(None),
             Effect::Failed(error) => {
@@ -239,10 +240,11 @@ impl DownloadActor {
             return;
         };
         let decoder = Arc::clone(&self.decoder);
+        let span = tracing::debug_span!(parent: self.active.trace().span(), "decode", %segment);
         let back = context.address();
         self.cpu.run_then(
             jobs::DECODE,
-            move || decoder.decode(&facts, segment, blocks),
+            move || span.in_scope(|| decoder.decode(&facts, segment, blocks)),
             move |result| {
                 if tell(&back, Decoded { segment, result }).is_err() {
                     tracing::debug!("a download ended before its segment was decoded");
@@ -394,7 +396,7 @@ impl DownloadActor {
         match failed {
             None => self.begin(Ok(())),
             Some(error) => {
-                tracing::info!(cause = error.cause(), %error, "download failed");
+                tracing::info!(parent: self.active.trace().span(), cause = error.cause(), %error, "download failed");
                 if self.begun.is_some() {
                     self.begin(Err(error));
                 } else {
@@ -437,7 +439,7 @@ impl Handler<Decoded> for DownloadActor {
 
     fn handle(&mut self, Decoded { segment, result }: Decoded, context: &mut Self::Context) {
         let decoded =
-            result.inspect_err(|error| tracing::error!(%segment, %error, "a segment could not be decoded"));
+            result.inspect_err(|error| tracing::error!(parent: self.active.trace().span(), %segment, %error, "a segment could not be decoded"));
         self.machine
             .handle_decoded(self.clock.now(), segment, decoded.ok());
         self.carry_out(context);

@@ -186,6 +186,7 @@ impl UploadActor {
             request,
             lane,
             budget,
+            trace: self.active.trace().clone(),
         };
         self.mesh.call(peer, call, reply)
     }
@@ -201,10 +202,11 @@ impl UploadActor {
             self.permits.insert(segment, permit);
         }
         let encoder = Arc::clone(&self.encoder);
+        let span = tracing::debug_span!(parent: self.active.trace().span(), "encode", %segment);
         let back = context.address();
         self.cpu.run_then(
             jobs::ENCODE,
-            move || encoder.encode(segment, plaintext, last),
+            move || span.in_scope(|| encoder.encode(segment, plaintext, last)),
             move |result| {
                 if tell(&back, Encoded { segment, result }).is_err() {
                     tracing::debug!("an upload ended before its segment was encoded");
@@ -287,12 +289,15 @@ impl UploadActor {
         );
         match &result {
             Ok(done) => tracing::debug!(
+                parent: self.active.trace().span(),
                 placed = done.placed,
                 happiness = done.happiness,
                 total_ms = done.timings.total.as_millis(),
                 "upload completed"
             ),
-            Err(error) => tracing::info!(cause = error.cause(), %error, "upload failed"),
+            Err(error) => {
+                tracing::info!(parent: self.active.trace().span(), cause = error.cause(), %error, "upload failed");
+            }
         }
         if let Some(outcome) = self.outcome.take() {
             // A caller that has gone meanwhile does not want to know.
@@ -343,11 +348,11 @@ impl Handler<Encoded> for UploadActor {
         let coded = match result {
             Ok(Ok(coded)) => Some(coded),
             Ok(Err(error)) => {
-                tracing::error!(%segment, %error, "a segment could not be encoded");
+                tracing::error!(parent: self.active.trace().span(), %segment, %error, "a segment could not be encoded");
                 None
             }
             Err(error) => {
-                tracing::error!(%segment, %error, "a segment could not be encoded");
+                tracing::error!(parent: self.active.trace().span(), %segment, %error, "a segment could not be encoded");
                 None
             }
         };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet};
+use tracing::Instrument;
 use truckee_engine::time::Mono;
 use truckee_engine::vdrive::judge_signature;
 use truckee_wire::message::{CommitChange, Failure, FailureCode, Request, Response};
@@ -172,7 +173,9 @@ impl Shared {
             Request::GetRows(get) => {
                 tasks.spawn_local(async move {
                     if let Some(answering) = shared.still_wanted(answering) {
-                        let got = shared.database.get(&get).await;
+                        let above = answering.responder.trace().span().clone();
+                        let query = tracing::debug_span!(parent: above, "query");
+                        let got = shared.database.get(&get).instrument(query).await;
                         let served = shared.served(got).map(|got| Response::RowsGot(Box::new(got)));
                         shared.answer(answering, served, "ok");
                     }
@@ -209,11 +212,12 @@ impl Shared {
                 Err(refused) => self.answer(job, Err(refused.failure()), "refused"),
             }
         }
-        if wanted.is_empty() {
-            return;
-        }
+        let Some(first) = wanted.first() else { return };
+        // Of several that share a transaction, the first has its span.
+        let above = first.job.responder.trace().span();
+        let transaction = tracing::debug_span!(parent: above, "transaction", changes = wanted.len());
         let refs: Vec<&CommitChange> = wanted.iter().map(|change| &change.change).collect();
-        let result = self.database.commit(&refs).await;
+        let result = self.database.commit(&refs).instrument(transaction).await;
         match self.served(result) {
             Ok(judged) => {
                 counter!(names::VDRIVE_TRANSACTIONS).increment(1);

@@ -62,6 +62,9 @@ fn the_longest_file() {
         [log]
         format = "json"
         level = "debug"
+        [trace]
+        otlp_endpoint = "http://127.0.0.1:4318/"
+        sample_percent = 5
         [metrics]
         listen = "127.0.0.1:9100"
         [limits]
@@ -128,6 +131,9 @@ fn all_errors_at_once_with_line_and_key() {
                 k = -1\n\
                 [log]\n\
                 level = \"loud\"\n\
+                [trace]\n\
+                otlp_endpoint = \"127.0.0.1:4318\"\n\
+                sample_percent = 0\n\
                 [limits]\n\
                 upload_bytes = 5\n\
                 drain_seconds = 1.5\n";
@@ -143,8 +149,11 @@ fn all_errors_at_once_with_line_and_key() {
             "line 5: colour: unknown key",
             "line 6: gateway: has no effect: \"gateway\" is not among the roles of this node",
             "line 10: log.level: must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\", not \"loud\"",
-            "line 12: limits.upload_bytes: must be between 1048576 and 4294967295, not 5",
-            "line 13: limits.drain_seconds: must be a whole number, not a number with a fraction",
+            "line 12: trace.otlp_endpoint: must be the URL of a collector such as \"http://127.0.0.1:4318\", not \
+             \"127.0.0.1:4318\"",
+            "line 13: trace.sample_percent: must be between 1 and 100, not 0",
+            "line 15: limits.upload_bytes: must be between 1048576 and 4294967295, not 5",
+            "line 16: limits.drain_seconds: must be a whole number, not a number with a fraction",
         ]
     );
 }

@@ -16,7 +16,12 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use metrics::{counter, gauge, histogram};
+use tracing::Instrument;
+use tracing::field::Empty;
 use truckee_actors::metrics as names;
+use truckee_actors::trace::Trace;
+
+use crate::spans;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -58,18 +63,21 @@ pub(super) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (id, route, method) = (next_id(), route(request.path()), method(request.method()));
+    let span = tracing::info_span!("request", %id, route, method, trace = Empty, status = Empty);
+    let trace = Trace::root(span, spans::of_client(request.headers()));
     let mut entry = Entry {
-        id: next_id(),
-        route: route(request.path()),
-        method: method(request.method()),
+        trace,
+        route,
+        method,
         status: 0,
         sent_bytes: 0,
         began: Instant::now(),
     };
     gauge!(names::HTTP_ACTIVE).increment(1.0);
-    request.extensions_mut().insert(RequestId(entry.id.clone()));
-    let id = HeaderValue::from_str(&entry.id).expect("an id has hexadecimal digits and a dash only");
-    let mut response = match next.call(request).await {
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let id = HeaderValue::from_str(&id).expect("an id has hexadecimal digits and a dash only");
+    let mut response = match next.call(request).instrument(entry.trace.span().clone()).await {
         Ok(response) => response,
         Err(error) => {
             entry.status = error.as_response_error().status_code().as_u16();
@@ -128,7 +136,8 @@ fn method(method: &Method) -> &'static str {
 
 /// One request. When it is dropped the request is over, whatever became of it.
 struct Entry {
-    id: String,
+    /// The request itself. Names its id.
+    trace: Trace,
     route: &'static str,
     method: &'static str,
     /// 0 if the client went away before there was an answer.
@@ -154,12 +163,12 @@ impl Drop for Entry {
         histogram!(names::HTTP_REQUEST_SECONDS, "route" => self.route).record(seconds);
         counter!(names::HTTP_SENT_BYTES).increment(self.sent_bytes);
         let level_low = matches!(self.route, "/healthz" | "/readyz" | "/metrics" | "/static");
-        let (id, route, method, status, bytes) =
-            (&self.id, self.route, self.method, self.status, self.sent_bytes);
+        let (span, status, sent_bytes) = (self.trace.span(), self.status, self.sent_bytes);
+        span.record("status", status);
         if level_low {
-            tracing::debug!(request = %id, route, method, status, sent_bytes = bytes, seconds, "request ended");
+            tracing::debug!(parent: span, status, sent_bytes, seconds, "request ended");
         } else {
-            tracing::info!(request = %id, route, method, status, sent_bytes = bytes, seconds, "request ended");
+            tracing::info!(parent: span, status, sent_bytes, seconds, "request ended");
         }
     }
 }

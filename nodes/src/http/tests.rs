@@ -206,7 +206,10 @@ fn listen_to_logs() {
         format: LogFormat::Json,
         level: LogLevel::Trace,
     };
-    ONCE.call_once(|| crate::logging::start_on(config, || LogWriter));
+    ONCE.call_once(|| {
+        let spans = crate::spans::Spans::kept_to_itself();
+        crate::logging::start_on(config, &spans, || LogWriter);
+    });
 }
 
 fn logged() -> String {

@@ -1,56 +1,28 @@
-//! Whom the program believes to be the gateway when the address is `https://`.
-//!
-//! Certificates come from a file: the one that the user names (the gateway's own, if it signed itself), else the bundle of the
-//! operating system. Nothing is built in and nothing can be switched off.
+//! Whom the program believes to be the gateway when the address is `https://`: what [`truckee_nodes::trust`] says, as errors
+//! of the command line.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use truckee_nodes::trust::{TrustError, tls_config};
+use ureq::tls::TlsConfig;
 
 use crate::error::CliError;
 
-/// Where systems keep the certificates that they believe: Debian and Alpine, Fedora, openSUSE, FreeBSD and macOS.
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// Believes the certificates in `file`, else those of the system.
 pub(super) fn config(file: Option<&Path>) -> Result<TlsConfig, CliError> {
-    let system = || BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists());
-    let Some(path) = file.map(Path::to_owned).or_else(system) else {
-        return Err(CliError::Usage {
+    tls_config(file).map_err(|error| match error {
+        TrustError::NoBundle => CliError::Usage {
             what: "the gateway's address",
             value: "https://…".into(),
-            hint: "this system has no bundle of certificates; name the gateway's own with --ca".into(),
-        });
-    };
-    let pem = std::fs::read(&path).map_err(CliError::file("read", &path))?;
-    let certificates = certificates(&pem);
-    if certificates.is_empty() {
-        return Err(CliError::Usage {
+            hint: format!("{error}; name the gateway's own with --ca"),
+        },
+        TrustError::Unreadable { path, error } => CliError::file("read", &path)(error),
+        TrustError::NoCertificate { ref path } => CliError::Usage {
             what: "the file of certificates",
             value: path.display().to_string(),
-            hint: "there is no certificate in it; it should be PEM, with BEGIN CERTIFICATE".into(),
-        });
-    }
-    Ok(TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::new_with_certs(&certificates))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
-}
-
-/// All certificates of a PEM file; what else is in it does not count.
-fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
-    let certificate = |item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-        _ => None,
-    };
-    parse_pem(pem).filter_map(certificate).collect()
+            hint: error.to_string(),
+        },
+    })
 }
 
 #[cfg(test)]

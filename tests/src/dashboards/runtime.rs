@@ -104,6 +104,8 @@ fn gates() -> Vec<Panel> {
         )
         .ask("sum by (node) (truckee_cpu_queue_jobs{@})", "{{node}} waiting")
         .ask("sum by (node) (truckee_cpu_threads{@})", "{{node}} threads"),
+        lines("Do spans reach the collector?", "Spans of requests that were exported, and those that were lost because the collector did not take them. Nothing where no collector is configured.", PER_SECOND)
+            .ask("sum by (outcome) (rate(truckee_trace_spans_total{@}[$__rate_interval]))", "{{outcome}}"),
         lines("How do CPU jobs end?", "Jobs by kind and outcome.", PER_SECOND).ask(
             "sum by (work, outcome) (rate(truckee_cpu_jobs_total{@}[$__rate_interval]))",
             "{{work}}: {{outcome}}",

@@ -124,7 +124,6 @@ fn the_actor_serves_and_stops() {
             request: Request::CommitChange(Owner::new(1).change(&[(1, Some(b"a"))])),
             lane: Lane::Interactive,
             deadline: far(),
-            trace: None,
             cancelled: CancelFlag::default(),
             responder: Responder::new(move |served| sender.send(served).expect("the test listens")),
         });

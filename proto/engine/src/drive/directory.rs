@@ -130,6 +130,13 @@ impl Directory {
         self.copy.as_ref().map_or(0, |copy| copy.version())
     }
 
+    /// One of those for whom something is under way.
+    pub(super) fn first_caller(&self) -> Option<Ticket> {
+        let batch = self.batch.iter().flat_map(|batch| batch.calls.iter());
+        let calls = batch.chain(&self.calls).map(|call| call.ticket);
+        calls.chain(self.readers.iter().copied()).next()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.doing, Doing::Nothing)
             && self.batch.is_none()

@@ -388,12 +388,14 @@ impl Drive {
                     let request = asking.request.clone();
                     let token = self.calls.open(now, REQUEST_BUDGET, Purpose { key, vdrive });
                     directory.tokens.push(token);
+                    let ticket = directory.first_caller();
                     self.push(Effect::Send {
                         token,
                         vdrive,
                         request,
                         lane: Lane::Interactive,
                         budget: REQUEST_BUDGET,
+                        ticket,
                     });
                 }
             }

@@ -106,6 +106,8 @@ pub enum Effect {
         lane: Lane,
         /// Time for it.
         budget: Duration,
+        /// The call that it is made for; of several, one of them.
+        ticket: Option<Ticket>,
     },
     /// Nobody waits for this request any more.
     CancelSend {

@@ -17,6 +17,27 @@ const LEFTOVERS_MAX: usize = 1024;
 type Outcome = Result<DiskDone, DiskFault>;
 
 impl Store {
+    /// The request that a disk operation is for; none if it is for no single one, or for one that was answered.
+    #[must_use]
+    pub fn asked_by(&self, token: DiskToken) -> Option<Ticket> {
+        match self.pending.get(&token)? {
+            Pending::Create { ticket, .. }
+            | Pending::Append { ticket, .. }
+            | Pending::Put { ticket, .. }
+            | Pending::Find { ticket, .. }
+            | Pending::Read { ticket }
+            | Pending::Remove { ticket, .. }
+            | Pending::Verify { ticket } => Some(*ticket),
+            Pending::Discard { ticket, .. } => *ticket,
+            Pending::Finish { key, .. } => match &self.open.get(key)?.phase {
+                Phase::Finishing { ticket, .. } => *ticket,
+                Phase::Draining { ticket, .. } => Some(*ticket),
+                Phase::Open => None,
+            },
+            Pending::Measure => None,
+        }
+    }
+
     /// A disk operation has come to its end. A token that is not known is ignored.
     pub fn handle_disk(&mut self, now: Mono, token: DiskToken, reply: DiskReply) {
         let Some(pending) = self.pending.remove(&token) else {

@@ -102,6 +102,7 @@ impl Desk {
                     request,
                     lane,
                     budget,
+                    ..
                 } => errands.push(Errand::Call {
                     caller: Caller::Drive(token),
                     peer: vdrive,
