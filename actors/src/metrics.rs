@@ -98,6 +98,9 @@ table! {
     LINK_ROUND_TRIP_SECONDS, Histogram, Seconds, "truckee_link_round_trip_seconds", [], "Heartbeat there and back";
     LINK_RECEIVED_BYTES, Counter, Bytes, "truckee_link_received_bytes_total", [], "Bytes of frames received from peers";
     LINK_SENT_BYTES, Counter, Bytes, "truckee_link_sent_bytes_total", [], "Bytes of frames sent to peers";
+    LINK_LANE_MESSAGES, Counter, Count, "truckee_link_lane_messages_total", ["lane"], "Requests and answers sent to peers, by lane: control, interactive, bulk";
+    LINK_LANE_BYTES, Counter, Bytes, "truckee_link_lane_payload_bytes_total", ["lane"], "Payload of requests and answers sent to peers, by lane";
+    LINK_LANE_WAITING, Gauge, Count, "truckee_link_lane_waiting_messages", ["lane"], "Requests and answers of which something has to be sent yet, by lane";
     LINK_CALLS, Counter, Count, "truckee_link_calls_total", ["request", "outcome"], "Requests to peers by outcome";
     LINK_CALL_SECONDS, Histogram, Seconds, "truckee_link_call_seconds", ["request"], "Time from a request to a peer to its answer";
     LINK_PENDING_CALLS, Gauge, Count, "truckee_link_pending_calls", [], "Requests to peers that wait for their answer";
@@ -136,6 +139,8 @@ table! {
     GATEWAY_SHARES_NEEDED, Gauge, Count, "truckee_gateway_shares_needed", [], "Shares that are enough to read a file that this gateway stores (k)";
     GATEWAY_SHARES_MADE, Gauge, Count, "truckee_gateway_shares_made", [], "Shares that this gateway makes of a file (n)";
     GATEWAY_PEERS_HAPPY, Gauge, Count, "truckee_gateway_peers_happy", [], "Distinct storage nodes that must hold a share before this gateway calls a file stored";
+
+    GATEWAY_CERTIFICATE_EXPIRES_SECONDS, Gauge, Seconds, "truckee_gateway_certificate_expires_seconds", [], "When the certificate of the gateway's own HTTPS ends, in seconds since 1970; 0 without one";
 
     UPLOAD_STARTED, Counter, Count, "truckee_upload_started_total", [], "Uploads begun";
     UPLOAD_FINISHED, Counter, Count, "truckee_upload_finished_total", ["outcome"], "Uploads by outcome";

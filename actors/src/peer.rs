@@ -12,6 +12,7 @@
 mod calls;
 mod dialing;
 mod events;
+mod lanes;
 mod line;
 mod messages;
 

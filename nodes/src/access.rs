@@ -1,8 +1,8 @@
 //! The files behind the gateway's doors: its access token, its certificates and their key.
 //!
 //! Read once, when the node starts; all that is wrong with any of them is reported at once. The token and the key are
-//! secrets: a file that others may read is refused. Certificates that have expired or name another host are not looked
-//! for here: clients find that out.
+//! secrets: a file that others may read is refused. Certificates that have expired or name another host are not refused
+//! here: clients find that out. When the certificate ends is told, for an alert long before.
 
 use std::fmt;
 use std::fs::File;
@@ -16,6 +16,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
+use x509_cert::der::Decode;
 use zeroize::Zeroizing;
 
 use crate::config::{Doors, TlsFiles};
@@ -36,7 +37,17 @@ pub struct OpenedDoors {
     /// None: nobody is asked for anything.
     pub token: Option<AccessToken>,
     /// None: plain HTTP.
-    pub tls: Option<ServerConfig>,
+    pub tls: Option<Tls>,
+}
+
+/// The gateway's side of TLS.
+#[derive(Debug)]
+pub struct Tls {
+    /// For the HTTP server.
+    pub config: ServerConfig,
+    /// When the gateway's own certificate ends, in seconds since 1970; none if it does not say so in a way that is
+    /// understood.
+    pub expires: Option<u64>,
 }
 
 /// Everything that is wrong with the files that `[gateway]` names.
@@ -158,13 +169,17 @@ fn read_token(path: &Path) -> Result<AccessToken, AccessError> {
     AccessToken::parse(&text).ok_or_else(|| AccessError::BadToken(path.to_owned()))
 }
 
-fn read_tls(dir: &NodeDir, files: &TlsFiles, errors: &mut Vec<AccessError>) -> Option<ServerConfig> {
+fn read_tls(dir: &NodeDir, files: &TlsFiles, errors: &mut Vec<AccessError>) -> Option<Tls> {
     let certificates = read_certificates(&dir.path().join(&files.certificate));
     let key = read_key(&dir.path().join(&files.key));
     match (certificates, key) {
-        (Ok(certificates), Ok(key)) => server_config(certificates, key)
-            .map_err(|error| errors.push(AccessError::Pair(error)))
-            .ok(),
+        (Ok(certificates), Ok(key)) => {
+            let expires = certificates.first().and_then(|own| expires(own));
+            server_config(certificates, key)
+                .map_err(|error| errors.push(AccessError::Pair(error)))
+                .map(|config| Tls { config, expires })
+                .ok()
+        }
         (certificates, key) => {
             errors.extend(certificates.err());
             errors.extend(key.err());
@@ -202,6 +217,15 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Access
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, AccessError> {
     let file = open_secret("tls_key", path)?;
     PrivateKeyDer::from_pem_reader(file).map_err(|error| pem_error("tls_key", "private key", path, error))
+}
+
+/// When a certificate ends, in seconds since 1970.
+fn expires(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let parsed = x509_cert::Certificate::from_der(certificate)
+        .inspect_err(|error| tracing::warn!("when the gateway's certificate ends cannot be read: {error}"))
+        .ok()?;
+    let end = parsed.tbs_certificate().validity().not_after;
+    Some(end.to_unix_duration().as_secs())
 }
 
 fn server_config(
@@ -260,7 +284,8 @@ pub(crate) mod tests {
             allow_unauthenticated: false,
         };
         let opened = OpenedDoors::open(&NodeDir::new(temp.path()), &doors).unwrap();
-        assert!(opened.tls.is_some());
+        // Certificates of rcgen end in the year 4096 unless told otherwise.
+        assert_eq!(opened.tls.unwrap().expires, Some(67_090_118_400));
         let token = opened.token.unwrap();
         assert!(token.is(TOKEN.as_bytes()));
         for wrong in ["", "0123456789abcdeF", "0123456789abcdef0", "123456789abcdef0"] {

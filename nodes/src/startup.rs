@@ -231,6 +231,8 @@ fn open_doors(dir: &NodeDir, config: &Config) -> Result<OpenedDoors, RunError> {
         return Ok(OpenedDoors::default());
     };
     let doors = OpenedDoors::open(dir, &gateway.doors)?;
+    let expires = doors.tls.as_ref().and_then(|tls| tls.expires);
+    gauge!(names::GATEWAY_CERTIFICATE_EXPIRES_SECONDS).set(expires.unwrap_or(0) as f64);
     if !gateway.listen.ip().is_loopback() {
         if doors.token.is_none() {
             tracing::warn!(listen = %gateway.listen, "whoever reaches the gateway may use it");

@@ -11,6 +11,7 @@ use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{GoodbyeReason, RequestKind, SessionId};
 
+use super::lanes::LaneMeter;
 use crate::call::{self, CallResult, Reply};
 use crate::gate::CountPermit;
 use crate::inbound::{CancelFlag, LinkEvent, LinkId, LinkListener, Served};
@@ -146,6 +147,7 @@ pub(super) struct Line {
     port: LinkPort,
     calls: BTreeMap<RequestId, Pending>,
     serving: BTreeMap<InboundId, Serving>,
+    lanes: LaneMeter,
 }
 
 impl Line {
@@ -169,6 +171,7 @@ impl Line {
             port,
             calls: BTreeMap::new(),
             serving: BTreeMap::new(),
+            lanes: LaneMeter::default(),
         }
     }
 
@@ -281,6 +284,11 @@ impl Line {
 
     /// Gives the writer what the session wants to send, as long as it has room. May lead to further events.
     pub(super) fn pump(&mut self, now: Mono) {
+        self.write(now);
+        self.lanes.tell(self.session.lane_loads());
+    }
+
+    fn write(&mut self, now: Mono) {
         while self.port.has_room() {
             let mut batch = Vec::new();
             let mut bytes = 0;

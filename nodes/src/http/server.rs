@@ -104,7 +104,7 @@ pub fn start_gateway(
         .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .disable_signals();
     let server = match doors.tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config)?,
         None => server.listen(listener)?,
     };
     Ok(spawn(server.run()))

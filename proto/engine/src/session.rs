@@ -31,7 +31,7 @@ use truckee_wire::message::{GoodbyeReason, Hello, PROTOCOL_VERSION};
 
 pub use self::call::{CallError, InboundId, RequestId};
 pub use self::close::{CloseReason, Violation, keeps_newer_link};
-pub use self::config::{Answer, Config, Event, INFLIGHT_BYTES_DEFAULT, Load, REQUESTS_MAX};
+pub use self::config::{Answer, Config, Event, INFLIGHT_BYTES_DEFAULT, LaneLoad, Load, REQUESTS_MAX};
 
 use self::assembly::Assemblies;
 use self::calls::Calls;
@@ -201,6 +201,11 @@ impl Session {
         } else {
             now.saturating_sub(self.last_used)
         }
+    }
+
+    /// What each lane has carried and has to carry, in the order of [`truckee_wire::message::Lane::ALL`].
+    pub fn lane_loads(&self) -> [LaneLoad; 3] {
+        self.outbox.lane_loads()
     }
 
     /// What is under way.

@@ -25,8 +25,9 @@ fn members() -> Vec<Panel> {
         stat("How many introducers are reached?", "Introducers with a live link, as the worst placed node sees it. None is needed for reading and writing; to join, one is.", COUNT)
             .ask("min(truckee_membership_introducers_up{@,node_roles!~\".*introducer.*\"})", "introducers")
             .bad_below(&[(1.0, "green")]),
-        stat("When does the first grant end?", "Days until a node's right to be a member ends, if it cannot be renewed.", DAYS)
-            .ask("(min(truckee_membership_grant_expires_seconds{@} > 0) - time()) / 86400", "days")
+        stat("When does the first grant or certificate end?", "Days until a node's right to be a member ends, if it cannot be renewed, and until the certificate of a gateway's own HTTPS does.", DAYS)
+            .ask("(min(truckee_membership_grant_expires_seconds{@} > 0) - time()) / 86400", "grant")
+            .ask("(min(truckee_gateway_certificate_expires_seconds{@} > 0) - time()) / 86400", "certificate")
             .bad_below(&[(2.0, "orange"), (7.0, "green")]),
         lines("Do nodes agree on who is a member?", "Exchanges of the roster by outcome, and statements in it that failed their checks.", PER_SECOND)
             .ask("sum by (outcome) (rate(truckee_membership_syncs_total{@}[$__rate_interval]))", "exchange {{outcome}}"),
@@ -103,6 +104,11 @@ fn requests() -> Vec<Panel> {
         lines("How many requests wait for answers?", "Requests to peers that wait, and requests of peers that are worked on.", COUNT)
             .ask("sum by (node) (truckee_link_pending_calls{@})", "{{node}} waits")
             .ask("sum by (node) (truckee_link_serving_requests{@})", "{{node}} serves"),
+        stack("Which lanes carry what?", "Payload sent, by lane. Interactive: somebody waits for it; bulk: uploads and repair.", BYTES_PER_SECOND)
+            .ask("sum by (lane) (rate(truckee_link_lane_payload_bytes_total{@}[$__rate_interval]))", "{{lane}}"),
+        lines("Does anything wait in the lanes?", "Requests and answers that have to be sent yet, all links of a node together, and messages sent per second.", COUNT)
+            .ask("sum by (node, lane) (truckee_link_lane_waiting_messages{@})", "{{node}}: {{lane}} waits")
+            .ask("sum by (lane) (rate(truckee_link_lane_messages_total{@}[$__rate_interval]))", "{{lane}} per second"),
         lines("How long do handshakes take?", "TCP and TLS, by side: mean since the nodes started.", SECONDS)
             .ask("sum by (side) (truckee_link_handshake_seconds_sum{@}) / sum by (side) (truckee_link_handshake_seconds_count{@})", "{{side}}"),
     ]

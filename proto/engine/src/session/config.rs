@@ -122,5 +122,16 @@ pub struct Load {
     pub serving_bytes: usize,
 }
 
+/// What a lane of a link has carried and has to carry, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LaneLoad {
+    /// Messages of this end that went out to their last part.
+    pub sent_messages: u64,
+    /// Payload bytes of this end that went out.
+    pub sent_payload_bytes: u64,
+    /// Messages of this end of which something has to go out yet.
+    pub waiting_messages: usize,
+}
+
 /// An answer as it is given to [`super::Session::respond`].
 pub type Answer = Result<Response, Failure>;

@@ -16,7 +16,7 @@ use truckee_wire::convert::{self, Prepared};
 use truckee_wire::frame::{FrameOut, PART_BYTES_MAX};
 use truckee_wire::message::{Goodbye, GoodbyeReason, Lane};
 
-use super::{InboundId, RequestId};
+use super::{InboundId, LaneLoad, RequestId};
 
 /// How often a lane with something to send is passed over before it goes: 16 parts of 128 KiB are 20 ms at a gigabit,
 /// which bulk hardly feels, and one part in 17 hardly slows a read.
@@ -46,6 +46,8 @@ struct LaneQueue {
     /// Whose turn it is when both wait.
     request_is_next: bool,
     passed_over: u32,
+    sent_messages: u64,
+    sent_payload_bytes: u64,
 }
 
 /// A part of a message that goes out now.
@@ -213,9 +215,20 @@ impl Outbox {
         self.lanes.iter().any(|queue| !queue.requests.is_empty())
     }
 
+    /// What each lane has carried and has to carry, in the order of [`Lane::ALL`].
+    pub(super) fn lane_loads(&self) -> [LaneLoad; 3] {
+        Lane::ALL.map(|lane| self.lanes[lane.index()].load())
+    }
+
     /// Forgets all messages; a hello or goodbye still goes.
     pub(super) fn clear_messages(&mut self) {
-        self.lanes = Default::default();
+        for queue in &mut self.lanes {
+            *queue = LaneQueue {
+                sent_messages: queue.sent_messages,
+                sent_payload_bytes: queue.sent_payload_bytes,
+                ..LaneQueue::default()
+            };
+        }
         self.cancels.clear();
         (self.pong, self.ping) = (None, None);
     }
@@ -229,6 +242,14 @@ enum Next {
 }
 
 impl LaneQueue {
+    fn load(&self) -> LaneLoad {
+        LaneLoad {
+            sent_messages: self.sent_messages,
+            sent_payload_bytes: self.sent_payload_bytes,
+            waiting_messages: self.requests.len() + self.answers.len() + usize::from(self.current.is_some()),
+        }
+    }
+
     fn next_is(&self, fits: impl Fn(RequestId) -> bool) -> Option<Next> {
         if self.current.is_some() {
             return Some(Next::Current);
@@ -269,7 +290,10 @@ impl LaneQueue {
             bytes,
             last: message.payload.is_empty(),
         };
-        if !part.last {
+        self.sent_payload_bytes += part.bytes.len() as u64;
+        if part.last {
+            self.sent_messages += 1;
+        } else {
             self.current = Some(message);
         }
         Some(part)

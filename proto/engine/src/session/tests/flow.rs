@@ -4,7 +4,7 @@ use truckee_wire::message::{Hello, Lane, Request, Response};
 
 use super::harness::*;
 use crate::session::outbox::{LANE_PATIENCE, Outbox, Outgoing};
-use crate::session::{CallError, Config, REQUESTS_MAX, RequestId};
+use crate::session::{CallError, Config, InboundId, REQUESTS_MAX, RequestId};
 
 fn outbox() -> Outbox {
     let mut outbox = Outbox::new(truckee_wire::convert::ping_frame(1));
@@ -243,4 +243,30 @@ fn blocks_are_not_copied_on_their_way_out() {
         offset += frame.payload.len();
     }
     assert_eq!(offset, block.len());
+}
+
+#[test]
+fn lanes_count_what_goes_out_and_what_waits() {
+    let mut outbox = outbox();
+    fill(&mut outbox, Lane::Control, 0..2);
+    fill(&mut outbox, Lane::Bulk, 2..5);
+    let loads = |outbox: &Outbox| {
+        outbox
+            .lane_loads()
+            .map(|load| (load.sent_messages, load.waiting_messages))
+    };
+    assert_eq!(loads(&outbox), [(0, 2), (0, 0), (0, 3)]);
+    let head = truckee_wire::convert::Prepared::request(9, Lane::Interactive, None, &Request::GetStatus);
+    let payload = bytes::Bytes::from_static(b"12345");
+    outbox.push(
+        Outgoing::Answer(InboundId(9)),
+        Lane::Interactive,
+        head.expect("valid"),
+        payload,
+    );
+    lanes(&mut outbox, 5);
+    assert_eq!(loads(&outbox), [(2, 0), (1, 0), (2, 1)]);
+    assert_eq!(outbox.lane_loads().map(|load| load.sent_payload_bytes), [0, 5, 0]);
+    outbox.clear_messages();
+    assert_eq!(loads(&outbox), [(2, 0), (1, 0), (2, 0)], "what was sent stays");
 }
