@@ -127,7 +127,7 @@ table! {
     STORE_DISK_QUEUE, Gauge, Count, "truckee_store_disk_queue_operations", [], "Disk operations that wait for a thread or are carried out now";
     STORE_DISK_ERRORS, Counter, Count, "truckee_store_disk_errors_total", ["operation"], "Disk operations that failed";
     STORE_ABORTED, Counter, Count, "truckee_store_aborted_shares_total", ["cause"], "Unfinished shares removed: asked, link_lost, idle, failed, restart";
-    STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", [], "Shares found damaged and put aside";
+    STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", ["found_by"], "Shares found damaged and put aside, by what was at work on them: read, write, scrub";
     STORE_SCRUBBED_BYTES, Counter, Bytes, "truckee_store_scrubbed_bytes_total", [], "Bytes read back and checked by the scrubber";
     VDRIVE_REQUESTS, Counter, Count, "truckee_vdrive_requests_total", ["request", "outcome"], "Requests to the vdrive by outcome; behind: another change was first";
     VDRIVE_REQUEST_SECONDS, Histogram, Seconds, "truckee_vdrive_request_seconds", ["request"], "Time from a request's arrival in the vdrive to its answer";
@@ -234,8 +234,9 @@ const FROM_THE_START: &[(&str, &str, &[&str])] = &[
     (
         STORE_DISK_ERRORS,
         "operation",
-        &["append", "finish", "put", "read"],
+        &["append", "finish", "put", "read", "verify", "list"],
     ),
+    (STORE_CORRUPT, "found_by", &["read", "write", "scrub"]),
 ];
 
 /// Subsystems that every node has, whatever its roles.

@@ -22,10 +22,11 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::store::{
-    Asked, DiskFault, DiskOp, DiskReply, DiskToken, Effect, ShareId, StartSpace, Store, StoreConfig,
+    Asked, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Listing, ShareId, StartSpace, Store, StoreConfig,
     StoreReport, Ticket,
 };
 use truckee_engine::time::Mono;
+use truckee_grid::bucket::Bucket;
 use truckee_wire::message::{Failure, FailureCode, RequestKind};
 
 pub use self::disk::Disk;
@@ -56,6 +57,14 @@ struct Verify(ShareId, oneshot::Sender<Result<u64, DiskFault>>);
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct List(
+    Bucket,
+    Option<ShareId>,
+    oneshot::Sender<Result<Listing, DiskFault>>,
+);
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Report(oneshot::Sender<StoreReport>);
 
 /// A request under way.
@@ -73,6 +82,7 @@ pub struct ShareStore {
     guard: ExitGuard,
     waiting: BTreeMap<Ticket, Waiting>,
     verifying: BTreeMap<Ticket, oneshot::Sender<Result<u64, DiskFault>>>,
+    listing: BTreeMap<Ticket, oneshot::Sender<Result<Listing, DiskFault>>>,
     next_ticket: u64,
     timer: Timer,
     told: Option<StoreReport>,
@@ -99,6 +109,7 @@ impl ShareStore {
                 guard,
                 waiting: BTreeMap::new(),
                 verifying: BTreeMap::new(),
+                listing: BTreeMap::new(),
                 next_ticket: 1,
                 timer: Timer::default(),
                 told: None,
@@ -124,6 +135,10 @@ impl ShareStore {
                     self.verifying
                         .remove(&ticket)
                         .map(|asker| asker.send(result).ok());
+                }
+                Effect::Listed { ticket, result } => {
+                    // As above.
+                    self.listing.remove(&ticket).map(|asker| asker.send(result).ok());
                 }
                 Effect::Disk { token, op } => {
                     let address = context.address();
@@ -183,8 +198,15 @@ impl ShareStore {
         gauge!(names::STORE_OPEN_SHARES).set(report.open_shares as f64);
         counter!(names::STORE_WRITTEN_BYTES).absolute(report.written_bytes);
         counter!(names::STORE_READ_BYTES).absolute(report.read_bytes);
-        counter!(names::STORE_CORRUPT).absolute(report.corrupt_shares);
         counter!(names::STORE_SCRUBBED_BYTES).absolute(report.verified_bytes);
+        let corrupt = report.corrupt;
+        for (found_by, count) in [
+            ("read", corrupt.read),
+            ("write", corrupt.write),
+            ("scrub", corrupt.scrub),
+        ] {
+            counter!(names::STORE_CORRUPT, "found_by" => found_by).absolute(count);
+        }
         let aborted = report.aborted;
         for (cause, count) in [
             ("asked", aborted.asked),
@@ -270,6 +292,17 @@ impl Handler<Verify> for ShareStore {
     }
 }
 
+impl Handler<List> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, List(bucket, after, asker): List, context: &mut Self::Context) {
+        let ticket = self.ticket();
+        self.listing.insert(ticket, asker);
+        self.machine.list(ticket, bucket, after);
+        self.go_on(context);
+    }
+}
+
 impl Handler<Report> for ShareStore {
     type Result = ();
 
@@ -285,6 +318,8 @@ impl Handler<Stop> for ShareStore {
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
         self.stopping = true;
         self.machine.stop();
+        // A check of a long share would take longer than a stop may.
+        self.pool.give_up_what_can_wait();
         self.go_on(context);
     }
 }
@@ -304,10 +339,23 @@ impl ShareStoreHandle {
     /// Has a share read back and every hash of it checked; what is wrong is put aside. Gives the bytes read.
     ///
     /// # Errors
-    /// What is wrong; [`DiskFault::Failed`] also if the store has ended.
+    /// What is wrong; [`DiskFault::Overloaded`] while peers keep the disk busy and while the store stops,
+    /// [`DiskFault::Failed`] also if it has ended.
     pub async fn verify(&self, share: ShareId) -> Result<u64, DiskFault> {
         let (asker, answer) = oneshot::channel();
         self.0.tell(Verify(share, asker)).map_err(|_| DiskFault::Failed)?;
+        answer.await.unwrap_or(Err(DiskFault::Failed))
+    }
+
+    /// A page of the shares of a bucket, those behind `after`. What has no good header is put aside.
+    ///
+    /// # Errors
+    /// As [`ShareStoreHandle::verify`].
+    pub async fn list(&self, bucket: Bucket, after: Option<ShareId>) -> Result<Listing, DiskFault> {
+        let (asker, answer) = oneshot::channel();
+        self.0
+            .tell(List(bucket, after, asker))
+            .map_err(|_| DiskFault::Failed)?;
         answer.await.unwrap_or(Err(DiskFault::Failed))
     }
 

@@ -12,4 +12,35 @@ use truckee_engine::store::{DiskOp, DiskReply};
 pub trait Disk: Send + Sync + 'static {
     /// Carries the operation out. Faults are logged here, with what the system said; the reply only classifies them.
     fn carry_out(&self, op: DiskOp) -> DiskReply;
+
+    /// The same for an operation that can wait ([`DiskOp::can_wait`]): asks `turn` before each of its reads, and ends with
+    /// the fault [`DiskFault::Overloaded`](truckee_engine::store::DiskFault::Overloaded) when it is given up. A disk whose
+    /// reads take no time need not ask.
+    fn carry_out_in_turn(&self, op: DiskOp, turn: &dyn Turn) -> DiskReply {
+        let _ = turn;
+        self.carry_out(op)
+    }
+}
+
+/// When work that can wait may go on.
+pub trait Turn {
+    /// Returns when its next read may be made.
+    ///
+    /// # Errors
+    /// [`GivenUp`] if the work is to end where it is.
+    fn wait(&self) -> Result<(), GivenUp>;
+}
+
+/// Work that could wait is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenUp;
+
+/// It is always one's turn.
+#[derive(Clone, Copy, Debug)]
+pub struct AtOnce;
+
+impl Turn for AtOnce {
+    fn wait(&self) -> Result<(), GivenUp> {
+        Ok(())
+    }
 }

@@ -3,7 +3,8 @@
 //! A share is written in `incoming/`, made durable there, renamed to its place, and the directory made durable; only then
 //! is it `Stored`. So a finished name never stands for an unfinished share, and after `kill -9` or loss of power at any
 //! point an acknowledged share is there, and an unacknowledged one is either whole or leaves no trace once `incoming/`
-//! was emptied at the next start. What does not check when it is touched is moved to `quarantine/` and never served.
+//! was emptied at the next start. What does not check when it is touched is moved to `quarantine/` and never served; it
+//! is the file that was looked at which is moved, never one that has come in its place meanwhile.
 //!
 //! The modification time of a share file is its lease: when it was written or last renewed.
 //!
@@ -12,6 +13,7 @@
 
 mod finished;
 mod incoming;
+mod list;
 mod opened;
 mod paths;
 mod scan;
@@ -20,18 +22,21 @@ mod steps;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
 use truckee_engine::store::{Damage, DiskDone, DiskFault, DiskOp, DiskReply, IncomingId, StartSpace};
+use truckee_grid::bucket::Bucket;
+use truckee_grid::ids::StorageIndex;
 
 use self::incoming::Incoming;
 use self::opened::OpenCache;
 use self::paths::Paths;
 use self::steps::Steps;
-use super::disk::Disk;
+use super::disk::{AtOnce, Disk, GivenUp, Turn};
 use crate::metrics as names;
 
 /// Why a directory cannot be used for shares.
@@ -56,8 +61,10 @@ pub struct FileDisk {
     steps: Steps,
     incoming: Mutex<BTreeMap<IncomingId, Arc<Mutex<Incoming>>>>,
     opened: OpenCache,
-    /// Prefix directories known to be durable; at most the 1024 that there are.
-    durable_prefixes: Mutex<BTreeSet<PathBuf>>,
+    /// Directories of buckets known to be durable.
+    durable_buckets: Mutex<BTreeSet<Bucket>>,
+    /// Held while a finished share goes from its place, so that what goes is what was looked at.
+    departures: Mutex<()>,
 }
 
 /// What went wrong inside an operation, before it is classified.
@@ -68,12 +75,26 @@ enum Trouble {
     /// A fault that needs no log line: it tells of the request, not of the disk.
     Plain(DiskFault),
     /// The share does not check.
-    Damaged(String),
+    Damaged(Wrong),
+}
+
+/// What does not check.
+#[derive(Debug)]
+struct Wrong {
+    why: String,
+    /// The file that was looked at. Kept open, so that no other can have its inode.
+    file: Arc<File>,
 }
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Trouble {
         Trouble::Io(error)
+    }
+}
+
+impl From<GivenUp> for Trouble {
+    fn from(_: GivenUp) -> Trouble {
+        Trouble::Plain(DiskFault::Overloaded)
     }
 }
 
@@ -95,12 +116,13 @@ impl FileDisk {
             steps,
             incoming: Mutex::new(BTreeMap::new()),
             opened: OpenCache::default(),
-            durable_prefixes: Mutex::new(BTreeSet::new()),
+            durable_buckets: Mutex::new(BTreeSet::new()),
+            departures: Mutex::new(()),
         };
         Ok((disk, start))
     }
 
-    fn work(&self, op: DiskOp, damage: &mut Damage) -> Result<DiskDone, Trouble> {
+    fn work(&self, op: DiskOp, turn: &dyn Turn, damage: &mut Damage) -> Result<DiskDone, Trouble> {
         match op {
             DiskOp::Create {
                 incoming,
@@ -123,7 +145,8 @@ impl FileDisk {
             } => self.put(incoming, share, &closing, &block, damage),
             DiskOp::Find { si, inline_bytes_max } => self.find(si, inline_bytes_max, damage),
             DiskOp::Read { share, segment } => self.guarded(share, damage, |opened| opened.read(segment)),
-            DiskOp::Verify { share } => self.verify(share, damage),
+            DiskOp::Verify { share } => self.verify(share, turn, damage),
+            DiskOp::List { bucket, after } => self.list(bucket, after, turn, damage),
             DiskOp::Remove { share } => self.remove(share),
             DiskOp::Measure => Ok(DiskDone::Measured {
                 free_bytes: scan::free_bytes(self.paths.shares())?,
@@ -139,19 +162,28 @@ impl FileDisk {
 
 impl Disk for FileDisk {
     fn carry_out(&self, op: DiskOp) -> DiskReply {
+        self.carry_out_in_turn(op, &AtOnce)
+    }
+
+    fn carry_out_in_turn(&self, op: DiskOp, turn: &dyn Turn) -> DiskReply {
         let name = op.name();
         let about = op.si();
         let mut damage = Damage::default();
-        let result = self.work(op, &mut damage).map_err(|trouble| {
+        let result = self.work(op, turn, &mut damage).map_err(|trouble| {
             let fault = classify(&trouble);
             if let Trouble::Io(error) = &trouble {
-                counter!(names::STORE_DISK_ERRORS, "operation" => name).increment(1);
-                tracing::error!(operation = name, si = ?about, %error, "the disk refused an operation of the share store");
+                refused(name, about, error);
             }
             fault
         });
         DiskReply { result, damage }
     }
+}
+
+/// Notes what the system said.
+fn refused(operation: &'static str, si: Option<StorageIndex>, error: &io::Error) {
+    counter!(names::STORE_DISK_ERRORS, "operation" => operation).increment(1);
+    tracing::error!(operation, ?si, %error, "the disk refused an operation of the share store");
 }
 
 fn classify(trouble: &Trouble) -> DiskFault {

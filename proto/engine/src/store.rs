@@ -29,15 +29,16 @@ mod write;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{ShareNumber, StorageIndex, UploadId};
 use truckee_wire::message::{Failure, FailureCode, FileFacts, NodeStatus, Request, Response};
 
-pub use self::config::{Aborted, Limits, StartSpace, StoreConfig, StoreReport};
+pub use self::config::{Aborted, Corrupt, Limits, StartSpace, StoreConfig, StoreReport};
 use self::open::{Open, Phase};
 use self::space::Space;
 pub use self::types::{
-    Asked, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, IncomingId,
-    Lease, ShareId, Ticket,
+    Asked, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, Holding,
+    IncomingId, LIST_MAX, Lease, Listing, ShareId, Ticket,
 };
 use crate::time::{Mono, UnixSeconds};
 
@@ -53,6 +54,9 @@ pub const TAKE_BACK_MAX: Duration = Duration::from_secs(600);
 pub const RETRY_DISK: Duration = Duration::from_millis(200);
 /// When to ask again after too many shares were open: uploads end in seconds.
 pub const RETRY_OPEN: Duration = Duration::from_secs(2);
+/// Checks and lists, which no peer waits for, are refused as soon as requests of peers take up this part of the bounds on
+/// reads and on bytes to be written.
+const CROWDED_PART: usize = 4;
 /// Finished shares that can still be taken back; the oldest are forgotten first. 100 bytes each.
 const TAKE_BACK_COUNT_MAX: usize = 8192;
 
@@ -105,6 +109,9 @@ enum Pending {
         ticket: Ticket,
     },
     Verify {
+        ticket: Ticket,
+    },
+    List {
         ticket: Ticket,
     },
     Remove {
@@ -286,16 +293,35 @@ impl Store {
     }
 
     /// Has a share read back and every hash of it checked; answered by [`Effect::Verified`]. What is wrong is put aside.
+    /// Refused with [`DiskFault::Overloaded`] while peers keep the disk busy, and from [`Store::stop`] on.
     pub fn verify(&mut self, ticket: Ticket, share: ShareId) {
-        if self.report.reads_in_flight >= self.config.limits.reads_max {
-            self.effects.push_back(Effect::Verified {
-                ticket,
-                result: Err(DiskFault::Overloaded),
-            });
+        if self.is_crowded() {
+            let result = Err(DiskFault::Overloaded);
+            self.effects.push_back(Effect::Verified { ticket, result });
             return;
         }
         self.report.reads_in_flight += 1;
         self.disk(DiskOp::Verify { share }, Pending::Verify { ticket });
+    }
+
+    /// Asks for a page of the shares of a bucket, those behind `after`; answered by [`Effect::Listed`]. Refused as
+    /// [`Store::verify`].
+    pub fn list(&mut self, ticket: Ticket, bucket: Bucket, after: Option<ShareId>) {
+        if self.is_crowded() {
+            let result = Err(DiskFault::Overloaded);
+            self.effects.push_back(Effect::Listed { ticket, result });
+            return;
+        }
+        self.report.reads_in_flight += 1;
+        self.disk(DiskOp::List { bucket, after }, Pending::List { ticket });
+    }
+
+    /// Whether work that can wait has to.
+    fn is_crowded(&self) -> bool {
+        let (limits, part) = (&self.config.limits, CROWDED_PART as u64);
+        self.stopping
+            || self.report.reads_in_flight * CROWDED_PART >= limits.reads_max
+            || self.report.write_bytes_in_flight * part >= limits.write_bytes_max
     }
 
     /// The next thing to do, if any.

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`ids`] | node ids, storage indexes, share numbers, hashes |
+//! | [`bucket`] | storage indexes sorted into heaps, for disks and lists |
 //! | [`params`], [`geometry`] | k, n, happy, segment size, and every length that follows from them |
 //! | [`keys`], [`caps`] | keys, their one-way derivations, and the text form of caps |
 //! | [`sealing`], [`erasure`], [`merkle`] | the three transformations of a byte, each with a reference and a fast engine |
@@ -17,6 +18,7 @@
 //! the files in `vectors/`.
 
 pub mod base32;
+pub mod bucket;
 pub mod caps;
 pub mod drive;
 pub mod engines;
@@ -34,6 +36,7 @@ pub mod sealing;
 pub mod share;
 pub mod ueb;
 
+pub use bucket::Bucket;
 pub use caps::{Cap, ChkCap, ChkVerifier};
 pub use engines::Engines;
 pub use geometry::Geometry;

@@ -7,7 +7,10 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, ShareId};
+use truckee_engine::store::{
+    Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, Holding, LIST_MAX, Listing, ShareId,
+};
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber, StorageIndex};
 use truckee_grid::share::{FOOTER_BYTES, Footer, ShareHeader, build_trailer, verify_share};
 use truckee_grid::ueb::Ueb;
@@ -127,11 +130,8 @@ impl Aside<'_> {
             DiskOp::Find { si, inline_bytes_max } => self.find(si, inline_bytes_max),
             DiskOp::Read { share, segment } => self.read(share, segment),
             DiskOp::Verify { share } => self.verify(share),
-            DiskOp::Remove { share } => {
-                let file_bytes = self.disk.len(name(share)).ok_or(DiskFault::NotFound)?;
-                self.disk.remove(name(share));
-                Ok(DiskDone::Gone { file_bytes })
-            }
+            DiskOp::List { bucket, after } => Ok(DiskDone::Listed(self.list(bucket, after))),
+            DiskOp::Remove { share } => self.remove(share),
             DiskOp::Measure => Ok(DiskDone::Measured {
                 free_bytes: self.disk.free_bytes(),
             }),
@@ -146,6 +146,40 @@ impl Aside<'_> {
         } else {
             Err(self.corrupt(name(share)))
         }
+    }
+
+    fn remove(&mut self, share: ShareId) -> Result<DiskDone, DiskFault> {
+        let file_bytes = self.disk.len(name(share)).ok_or(DiskFault::NotFound)?;
+        self.disk.remove(name(share));
+        Ok(DiskDone::Gone { file_bytes })
+    }
+
+    fn list(&mut self, bucket: Bucket, after: Option<ShareId>) -> Listing {
+        let held: Vec<Name> = self
+            .disk
+            .shares()
+            .map(|(held, _)| held)
+            .filter(|held| Bucket::of(&held.0) == bucket && after.is_none_or(|after| *held > name(after)))
+            .take(LIST_MAX)
+            .collect();
+        let mut listing = Listing::default();
+        for (si, share) in &held {
+            let share = ShareId {
+                si: *si,
+                share: *share,
+            };
+            match self.footer(name(share)) {
+                Ok((footer, _)) => listing.holdings.push(Holding {
+                    share,
+                    coding: footer.header.coding,
+                    file_bytes: footer.layout.share_file_bytes(),
+                }),
+                Err(DiskFault::Corrupt) => listing.put_aside += 1,
+                Err(_) => listing.unreadable += 1,
+            }
+            listing.next = Some(share).filter(|_| held.len() == LIST_MAX);
+        }
+        listing
     }
 
     fn stored(&self, share: ShareId) -> DiskDone {

@@ -1,15 +1,16 @@
 //! Finished shares: found, read, verified, removed, and put aside when they do not check.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::sync::PoisonError;
 
 use truckee_engine::store::{Damage, DiskDone, DiskFault, Found, ShareId};
 use truckee_grid::ids::{SegmentIndex, ShareNumber, StorageIndex};
 use truckee_wire::message::FileFacts;
 
 use super::opened::Opened;
-use super::{FileDisk, Trouble, paths};
+use super::{FileDisk, Trouble, Turn, paths};
 
 /// Shares of one name that are kept aside; more than one happens only when a share is damaged, repaired and damaged
 /// again. Beyond that the newest replaces the last.
@@ -34,29 +35,50 @@ impl FileDisk {
         damage: &mut Damage,
         what: impl FnOnce(&Opened) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let result = self
-            .opened
-            .get(&self.paths, share)
-            .and_then(|opened: Arc<Opened>| what(&opened));
-        if let Err(Trouble::Damaged(why)) = &result {
-            tracing::error!(share = %share, why, "a damaged share was put aside");
-            let bytes = self.put_aside(share)?;
-            damage.shares += 1;
-            damage.bytes += bytes;
-        }
-        result
+        let opened = self.opened.get(&self.paths, share);
+        self.or_aside(share, damage, opened.and_then(|opened| what(&opened)))
     }
 
-    fn put_aside(&self, share: ShareId) -> Result<u64, Trouble> {
+    /// If looking at a share has shown damage, puts it aside. What is gone already, or has another file in its place, was
+    /// put aside or removed by somebody else: it is not found.
+    pub(super) fn or_aside<T>(
+        &self,
+        share: ShareId,
+        damage: &mut Damage,
+        looked: Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let wrong = match looked {
+            Err(Trouble::Damaged(wrong)) => wrong,
+            other => return other,
+        };
+        let Some(bytes) = self.put_aside(share, &wrong.file)? else {
+            return Err(Trouble::Plain(DiskFault::NotFound));
+        };
+        tracing::error!(share = %share, why = wrong.why, "a damaged share was put aside");
+        damage.shares += 1;
+        damage.bytes += bytes;
+        Err(Trouble::Damaged(wrong))
+    }
+
+    /// Moves the share away if its place still holds `file`; gives its length.
+    fn put_aside(&self, share: ShareId, file: &File) -> Result<Option<u64>, Trouble> {
+        let _one = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
         self.opened.forget(share);
         let from = self.paths.share(share);
-        let bytes = fs::metadata(&from)?.len();
+        let (seen, there) = match fs::metadata(&from) {
+            Ok(there) => (file.metadata()?, there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if (seen.dev(), seen.ino()) != (there.dev(), there.ino()) {
+            return Ok(None);
+        }
         let free = (0..ASIDE_MAX - 1).find(|attempt| !self.paths.aside(share, *attempt).exists());
         self.steps
             .rename(&from, &self.paths.aside(share, free.unwrap_or(ASIDE_MAX - 1)))?;
         self.steps.sync_dir(self.paths.quarantine())?;
         self.steps.sync_dir(&self.paths.file(share.si))?;
-        Ok(bytes)
+        Ok(Some(there.len()))
     }
 
     pub(super) fn find(
@@ -90,7 +112,7 @@ impl FileDisk {
     }
 
     /// The numbers of the shares of a file, ascending.
-    fn numbers(&self, si: StorageIndex) -> Result<Vec<ShareNumber>, Trouble> {
+    pub(super) fn numbers(&self, si: StorageIndex) -> Result<Vec<ShareNumber>, Trouble> {
         let entries = match fs::read_dir(self.paths.file(si)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -104,19 +126,28 @@ impl FileDisk {
         Ok(numbers)
     }
 
-    pub(super) fn verify(&self, share: ShareId, damage: &mut Damage) -> Result<DiskDone, Trouble> {
+    pub(super) fn verify(
+        &self,
+        share: ShareId,
+        turn: &dyn Turn,
+        damage: &mut Damage,
+    ) -> Result<DiskDone, Trouble> {
         // A fresh look: what a cached handle once found to be right is part of the question.
         self.opened.forget(share);
         self.guarded(share, damage, |opened| {
-            opened.verify().map(|file_bytes| DiskDone::Sound { file_bytes })
+            opened
+                .verify(turn)
+                .map(|file_bytes| DiskDone::Sound { file_bytes })
         })
     }
 
     pub(super) fn remove(&self, share: ShareId) -> Result<DiskDone, Trouble> {
         self.opened.forget(share);
         let path = self.paths.share(share);
+        let departure = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
         let file_bytes = fs::metadata(&path)?.len();
         self.steps.remove(&path)?;
+        drop(departure);
         self.steps.sync_dir(&self.paths.file(share.si))?;
         Ok(DiskDone::Gone { file_bytes })
     }

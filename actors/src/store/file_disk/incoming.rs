@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, IncomingId, ShareId};
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::Hash;
 use truckee_grid::params::Coding;
 use truckee_grid::share::{ShareHeader, build_trailer};
@@ -125,26 +126,27 @@ impl FileDisk {
     /// Gives a durable file its place and makes every name on the way to it durable. The directory of its file is synced
     /// into its parent even if it was there: an earlier run may have been killed between making and syncing it.
     fn publish(&self, from: &std::path::Path, share: ShareId) -> Result<(), Trouble> {
-        let (prefix, file_dir) = (self.paths.prefix(share.si), self.paths.file(share.si));
-        self.durable_prefix(&prefix)?;
+        let bucket = Bucket::of(&share.si);
+        let (bucket_dir, file_dir) = (self.paths.bucket(bucket), self.paths.file(share.si));
+        self.durable_bucket(bucket, &bucket_dir)?;
         self.steps.make_dir(&file_dir)?;
         self.steps.rename(from, &self.paths.share(share))?;
         self.steps.sync_dir(&file_dir)?;
-        self.steps.sync_dir(&prefix)?;
+        self.steps.sync_dir(&bucket_dir)?;
         Ok(())
     }
 
-    /// Makes sure, once a process, that a prefix directory is durable. Held over the whole work: a second thread must not
+    /// Makes sure, once a process, that the directory of a bucket is durable. Held over the whole work: a second thread must not
     /// go on with a directory that the first has made but not yet synced.
-    fn durable_prefix(&self, prefix: &std::path::Path) -> Result<(), Trouble> {
+    fn durable_bucket(&self, bucket: Bucket, dir: &std::path::Path) -> Result<(), Trouble> {
         let mut durable = self
-            .durable_prefixes
+            .durable_buckets
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if !durable.contains(prefix) {
-            self.steps.make_dir(prefix)?;
+        if !durable.contains(&bucket) {
+            self.steps.make_dir(dir)?;
             self.steps.sync_dir(self.paths.shares())?;
-            durable.insert(prefix.to_owned());
+            durable.insert(bucket);
         }
         Ok(())
     }

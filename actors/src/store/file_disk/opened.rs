@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use rustix::fs::{Advice, fadvise};
 use truckee_engine::store::{DiskDone, DiskFault, ShareId};
 use truckee_grid::ids::{Hash, SegmentIndex};
 use truckee_grid::merkle;
@@ -14,8 +15,8 @@ use truckee_grid::share::{FOOTER_BYTES, Footer, HEADER_BYTES, ShareLayout, Verif
 use truckee_grid::ueb::{Ueb, hash_of_encoded};
 use truckee_wire::message::{BlockRead, FileFacts, SealedProof};
 
-use super::Trouble;
 use super::paths::Paths;
+use super::{Trouble, Turn, Wrong};
 
 /// Open files kept. A download keeps one share of this node busy; 64 downloads at once without opening again.
 const OPEN_MAX: usize = 64;
@@ -23,20 +24,27 @@ const OPEN_MAX: usize = 64;
 /// A finished share whose header, footer, UEB and share roots are right.
 #[derive(Debug)]
 pub(super) struct Opened {
-    file: File,
-    file_bytes: u64,
-    layout: ShareLayout,
+    ends: Ends,
     facts: FileFacts,
 }
 
-impl Opened {
-    fn open(paths: &Paths, share: ShareId) -> Result<Opened, Trouble> {
+/// A finished share whose header and footer are right: what the least look at a share tells.
+#[derive(Debug)]
+pub(super) struct Ends {
+    file: Arc<File>,
+    pub(super) file_bytes: u64,
+    pub(super) footer: Footer,
+}
+
+impl Ends {
+    pub(super) fn open(paths: &Paths, share: ShareId) -> Result<Ends, Trouble> {
         let file = File::open(paths.share(share)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Trouble::Plain(DiskFault::NotFound),
             _ => Trouble::Io(error),
         })?;
+        let file = Arc::new(file);
         let file_bytes = file.metadata()?.len();
-        let damaged = |why: &dyn std::fmt::Display| Trouble::Damaged(why.to_string());
+        let damaged = |why: &dyn std::fmt::Display| wrong(&file, why);
         let footer_at = file_bytes
             .checked_sub(FOOTER_BYTES as u64)
             .ok_or_else(|| damaged(&"the file is shorter than a footer"))?;
@@ -51,13 +59,30 @@ impl Opened {
         if header != footer.header.encode() {
             return Err(damaged(&"its header is not the one that its footer repeats"));
         }
-        let facts = read_facts(&file, &footer)?;
-        Ok(Opened {
+        Ok(Ends {
             file,
             file_bytes,
-            layout: footer.layout,
-            facts,
+            footer,
         })
+    }
+}
+
+fn wrong(file: &Arc<File>, why: &dyn std::fmt::Display) -> Trouble {
+    Trouble::Damaged(Wrong {
+        why: why.to_string(),
+        file: Arc::clone(file),
+    })
+}
+
+impl Opened {
+    fn open(paths: &Paths, share: ShareId) -> Result<Opened, Trouble> {
+        let ends = Ends::open(paths, share)?;
+        let facts = read_facts(&ends)?;
+        Ok(Opened { ends, facts })
+    }
+
+    fn layout(&self) -> &ShareLayout {
+        &self.ends.footer.layout
     }
 
     pub(super) fn facts(&self) -> &FileFacts {
@@ -67,21 +92,20 @@ impl Opened {
     pub(super) fn block(&self, segment: SegmentIndex) -> Result<Bytes, Trouble> {
         let segments = self.facts.ueb.segments();
         let (at, length) = self
-            .layout
+            .layout()
             .block(segment)
             .ok_or(Trouble::Plain(DiskFault::NoSuchSegment { segments }))?;
-        read(&self.file, at, length).map(Bytes::from)
+        read(&self.ends.file, at, length).map(Bytes::from)
     }
 
     /// One block with what proves it. A few reads of 32 bytes fetch the proof: they come out of the page cache.
     pub(super) fn read(&self, segment: SegmentIndex) -> Result<DiskDone, Trouble> {
         let block = self.block(segment)?;
-        let block_path = self.hashes(&self.layout.block_path(segment))?;
-        let mut sealed = self.hashes(&self.layout.sealed_path(segment))?;
+        let block_path = self.hashes(&self.layout().block_path(segment))?;
+        let mut sealed = self.hashes(&self.layout().sealed_path(segment))?;
         if sealed.is_empty() {
-            return Err(Trouble::Damaged(
-                "the sealed tree has no leaf for a segment that is there".to_owned(),
-            ));
+            let why = "the sealed tree has no leaf for a segment that is there";
+            return Err(wrong(&self.ends.file, &why));
         }
         let leaf = sealed.remove(0);
         Ok(DiskDone::Read(BlockRead {
@@ -95,22 +119,44 @@ impl Opened {
         let mut hashes = Vec::with_capacity(offsets.len());
         for at in offsets {
             let mut hash = [0; Hash::BYTES];
-            self.file.read_exact_at(&mut hash, *at)?;
+            self.ends.file.read_exact_at(&mut hash, *at)?;
             hashes.push(Hash(hash));
         }
         Ok(hashes)
     }
 
-    /// Reads all and checks every hash; gives the bytes read.
-    pub(super) fn verify(&self) -> Result<u64, Trouble> {
-        let checked = verify_share(self.file_bytes, |at, buffer: &mut [u8]| {
-            self.file.read_exact_at(buffer, at)
+    /// Reads all and checks every hash, waiting for its turn before each read; gives the bytes read. They come from the
+    /// disk: what is in the memory of the system says nothing about that, and is forgotten before, and again afterwards,
+    /// because nobody is about to ask for it.
+    pub(super) fn verify(&self, turn: &dyn Turn) -> Result<u64, Trouble> {
+        let Ends { file, file_bytes, .. } = &self.ends;
+        forget_pages(file);
+        let checked = self.check(turn);
+        forget_pages(file);
+        checked.map(|()| *file_bytes)
+    }
+
+    fn check(&self, turn: &dyn Turn) -> Result<(), Trouble> {
+        let Ends { file, file_bytes, .. } = &self.ends;
+        let checked = verify_share(*file_bytes, |at, buffer: &mut [u8]| -> Result<(), Trouble> {
+            turn.wait()?;
+            Ok(file.read_exact_at(buffer, at)?)
         });
         match checked {
-            Ok(_) => Ok(self.file_bytes),
-            Err(VerifyError::Read(error)) => Err(error.into()),
-            Err(wrong) => Err(Trouble::Damaged(wrong.to_string())),
+            Ok(_) => Ok(()),
+            Err(VerifyError::Read(trouble)) => Err(trouble),
+            Err(VerifyError::TooShort { .. }) => Err(wrong(file, &"the file is shorter than a footer")),
+            Err(VerifyError::Footer(why)) => Err(wrong(file, &why)),
+            Err(VerifyError::Ueb(why)) => Err(wrong(file, &why)),
+            Err(VerifyError::Damaged(part)) => Err(wrong(file, &format_args!("its {part} is damaged"))),
         }
+    }
+}
+
+/// A wish: a system that does not follow it gives the same bytes.
+fn forget_pages(file: &File) {
+    if let Err(error) = fadvise(file, 0, None, Advice::DontNeed) {
+        tracing::debug!(%error, "the system keeps the pages of a share that was read back");
     }
 }
 
@@ -121,21 +167,18 @@ fn read(file: &File, at: u64, length: usize) -> Result<Vec<u8>, Trouble> {
 }
 
 /// UEB and share roots, checked against the footer and each other.
-fn read_facts(file: &File, footer: &Footer) -> Result<FileFacts, Trouble> {
+fn read_facts(ends: &Ends) -> Result<FileFacts, Trouble> {
+    let Ends { file, footer, .. } = ends;
     let layout = &footer.layout;
     let encoded = read(file, layout.ueb(), layout.ueb_bytes())?;
     if hash_of_encoded(&encoded) != footer.ueb_hash {
-        return Err(Trouble::Damaged(
-            "its UEB is not the one that its footer names".to_owned(),
-        ));
+        return Err(wrong(file, &"its UEB is not the one that its footer names"));
     }
-    let ueb = Ueb::decode(&encoded).map_err(|error| Trouble::Damaged(error.to_string()))?;
+    let ueb = Ueb::decode(&encoded).map_err(|error| wrong(file, &error))?;
     let joined = read(file, layout.share_roots(), layout.share_roots_bytes())?;
     let share_roots: Vec<Hash> = joined.as_chunks().0.iter().copied().map(Hash).collect();
     if merkle::share_root(&share_roots).as_ref() != Some(ueb.share_root()) {
-        return Err(Trouble::Damaged(
-            "its share roots do not lead to the root in its UEB".to_owned(),
-        ));
+        return Err(wrong(file, &"its share roots do not lead to the root in its UEB"));
     }
     Ok(FileFacts { ueb, share_roots })
 }

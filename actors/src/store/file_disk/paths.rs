@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use truckee_engine::store::{IncomingId, ShareId};
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{ShareNumber, StorageIndex};
 
 /// The directories of one store.
@@ -35,16 +36,14 @@ impl Paths {
         &self.quarantine
     }
 
-    /// The directory of all files whose storage index begins with the same two characters: 1024 of them keep each
-    /// directory short.
-    pub(super) fn prefix(&self, si: StorageIndex) -> PathBuf {
-        let name = si.to_base32();
-        self.shares.join(&name[..2])
+    /// The directory of all files of a bucket.
+    pub(super) fn bucket(&self, bucket: Bucket) -> PathBuf {
+        self.shares.join(bucket.to_string())
     }
 
     /// The directory of the shares of one file.
     pub(super) fn file(&self, si: StorageIndex) -> PathBuf {
-        self.prefix(si).join(si.to_base32())
+        self.bucket(Bucket::of(&si)).join(si.to_base32())
     }
 
     pub(super) fn share(&self, share: ShareId) -> PathBuf {

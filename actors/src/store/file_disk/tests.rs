@@ -15,6 +15,9 @@ use super::super::testing::{Sample, sample};
 use super::steps::Steps;
 use super::*;
 
+mod aside;
+mod listing;
+
 /// Counts system calls down; when none are left all fail, as if the machine had stopped. Remembers what was changed and
 /// not yet made durable.
 #[derive(Debug)]

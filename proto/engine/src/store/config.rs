@@ -64,6 +64,24 @@ pub struct Aborted {
     pub failed: u64,
 }
 
+/// What was at work on a share when it was found damaged, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Corrupt {
+    /// A peer asked for shares or for a block.
+    pub read: u64,
+    /// A share was to be written where it lay.
+    pub write: u64,
+    /// The node itself looked through what it holds: a check or a list.
+    pub scrub: u64,
+}
+
+impl Corrupt {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.read + self.write + self.scrub
+    }
+}
+
 /// A look at the store, for metrics and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StoreReport {
@@ -86,7 +104,7 @@ pub struct StoreReport {
     /// Open shares given up since the start.
     pub aborted: Aborted,
     /// Damaged shares put aside since the start.
-    pub corrupt_shares: u64,
+    pub corrupt: Corrupt,
     /// Bytes read back and checked since the start.
     pub verified_bytes: u64,
 }

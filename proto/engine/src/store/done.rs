@@ -8,7 +8,7 @@ use super::types::{
     DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, IncomingId, ShareId, Ticket,
 };
 use super::write::not_open;
-use super::{OpenKey, Pending, Recent, Store, TAKE_BACK_MAX};
+use super::{Corrupt, OpenKey, Pending, Recent, Store, TAKE_BACK_MAX};
 use crate::time::Mono;
 
 /// Unfinished files to try to remove again. More of them mean a disk that is past help.
@@ -27,6 +27,7 @@ impl Store {
             | Pending::Find { ticket, .. }
             | Pending::Read { ticket }
             | Pending::Remove { ticket, .. }
+            | Pending::List { ticket }
             | Pending::Verify { ticket } => Some(*ticket),
             Pending::Discard { ticket, .. } => *ticket,
             Pending::Finish { key, .. } => match &self.open.get(key)?.phase {
@@ -43,7 +44,7 @@ impl Store {
         let Some(pending) = self.pending.remove(&token) else {
             return;
         };
-        let outcome = self.take_notice(reply);
+        let outcome = self.take_notice(&pending, reply);
         match pending {
             Pending::Create {
                 key,
@@ -98,6 +99,7 @@ impl Store {
             Pending::Find { ticket, si, without } => self.found(ticket, si, &without, outcome),
             Pending::Read { ticket } => self.read(ticket, outcome),
             Pending::Verify { ticket } => self.verified(ticket, &outcome),
+            Pending::List { ticket } => self.listed(ticket, outcome),
             Pending::Remove { ticket, .. } => self.removed(ticket, &outcome),
             Pending::Measure => {
                 self.measuring = false;
@@ -109,8 +111,8 @@ impl Store {
     }
 
     /// What an outcome says besides its result.
-    fn take_notice(&mut self, reply: DiskReply) -> Outcome {
-        self.report.corrupt_shares += reply.damage.shares;
+    fn take_notice(&mut self, pending: &Pending, reply: DiskReply) -> Outcome {
+        *pending.finder(&mut self.report.corrupt) += reply.damage.shares;
         self.report.share_count = self.report.share_count.saturating_sub(reply.damage.shares);
         self.space.gone(reply.damage.bytes);
         if reply.result == Err(DiskFault::Full) {
@@ -298,6 +300,16 @@ impl Store {
         self.effects.push_back(Effect::Verified { ticket, result });
     }
 
+    fn listed(&mut self, ticket: Ticket, outcome: Outcome) {
+        self.report.reads_in_flight -= 1;
+        let result = match outcome {
+            Ok(DiskDone::Listed(listing)) => Ok(listing),
+            Ok(_) => Err(DiskFault::Failed),
+            Err(fault) => Err(fault),
+        };
+        self.effects.push_back(Effect::Listed { ticket, result });
+    }
+
     fn removed(&mut self, ticket: Ticket, outcome: &Outcome) {
         match outcome {
             Ok(DiskDone::Gone { file_bytes }) => {
@@ -309,6 +321,22 @@ impl Store {
             }
             Ok(_) | Err(DiskFault::NotFound) => self.answer(ticket, Response::ShareAborted),
             Err(fault) => self.fail(ticket, (*fault).into()),
+        }
+    }
+}
+
+impl Pending {
+    /// Where damage is counted that this work found.
+    fn finder<'a>(&self, corrupt: &'a mut Corrupt) -> &'a mut u64 {
+        match self {
+            Pending::Verify { .. } | Pending::List { .. } => &mut corrupt.scrub,
+            Pending::Find { .. } | Pending::Read { .. } | Pending::Measure => &mut corrupt.read,
+            Pending::Create { .. }
+            | Pending::Append { .. }
+            | Pending::Finish { .. }
+            | Pending::Discard { .. }
+            | Pending::Put { .. }
+            | Pending::Remove { .. } => &mut corrupt.write,
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{Hash, SegmentIndex, StorageIndex};
 use truckee_grid::merkle::Tree;
 use truckee_grid::params::Coding;
@@ -14,7 +15,10 @@ use truckee_grid::share::ShareLayout;
 use truckee_wire::message::{BlockRead, SealedProof};
 
 use super::StartSpace;
-use super::types::{Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, IncomingId, ShareId};
+use super::types::{
+    Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, Holding, IncomingId, LIST_MAX, Listing,
+    ShareId,
+};
 
 /// A finished share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub struct ModelDisk {
     shares: BTreeMap<ShareId, StoredShare>,
     incoming: BTreeMap<IncomingId, Incoming>,
     damaged: BTreeSet<ShareId>,
+    /// Of the damaged ones those whose headers are.
+    damaged_headers: BTreeSet<ShareId>,
     fail_in: Option<u64>,
 }
 
@@ -50,6 +56,7 @@ impl ModelDisk {
             shares: BTreeMap::new(),
             incoming: BTreeMap::new(),
             damaged: BTreeSet::new(),
+            damaged_headers: BTreeSet::new(),
             fail_in: None,
         }
     }
@@ -85,9 +92,15 @@ impl ModelDisk {
         self.fail_in = Some(after);
     }
 
-    /// Bits of a share rot; whoever touches it next notices.
+    /// Bits of a share rot; whoever touches it next notices, but for lists, which do not read blocks.
     pub fn damage(&mut self, share: ShareId) {
         self.damaged.insert(share);
+    }
+
+    /// Bits of the header of a share rot; lists notice as well.
+    pub fn damage_header(&mut self, share: ShareId) {
+        self.damaged.insert(share);
+        self.damaged_headers.insert(share);
     }
 
     /// Length of all finished files.
@@ -108,12 +121,16 @@ impl ModelDisk {
                 return Err(DiskFault::Failed).into();
             }
         }
+        let goes_on = matches!(op, DiskOp::Find { .. } | DiskOp::List { .. });
         let damage = self.notice(&op);
-        let result = if damage.shares > 0 && !matches!(op, DiskOp::Find { .. }) {
+        let mut result = if damage.shares > 0 && !goes_on {
             Err(DiskFault::Corrupt)
         } else {
             self.work(op)
         };
+        if let Ok(DiskDone::Listed(listing)) = &mut result {
+            listing.put_aside = damage.shares;
+        }
         DiskReply { result, damage }
     }
 
@@ -133,10 +150,17 @@ impl ModelDisk {
                 .filter(|damaged| *damaged == share)
                 .copied()
                 .collect(),
+            DiskOp::List { bucket, after } => self
+                .damaged_headers
+                .iter()
+                .filter(|share| is_listed(share, *bucket, *after))
+                .copied()
+                .collect(),
             _ => Vec::new(),
         };
         for share in touched {
             self.damaged.remove(&share);
+            self.damaged_headers.remove(&share);
             if let Some(stored) = self.shares.remove(&share) {
                 found.shares += 1;
                 found.bytes += stored_bytes(&stored);
@@ -196,6 +220,7 @@ impl ModelDisk {
                     file_bytes: stored_bytes(stored),
                 })
             }
+            DiskOp::List { bucket, after } => Ok(DiskDone::Listed(self.list(bucket, after))),
             DiskOp::Remove { share } => {
                 let stored = self.shares.remove(&share).ok_or(DiskFault::NotFound)?;
                 Ok(DiskDone::Gone {
@@ -284,6 +309,24 @@ impl ModelDisk {
         found
     }
 
+    fn list(&self, bucket: Bucket, after: Option<ShareId>) -> Listing {
+        let listed = |(share, _): &(&ShareId, &StoredShare)| is_listed(share, bucket, after);
+        let holding = |(share, stored): (&ShareId, &StoredShare)| Holding {
+            share: *share,
+            coding: stored.closing.file.ueb.coding(),
+            file_bytes: stored_bytes(stored),
+        };
+        let shares = self.shares.iter().filter(listed).map(holding);
+        let holdings: Vec<Holding> = shares.take(LIST_MAX).collect();
+        let last = holdings.last().map(|holding| holding.share);
+        Listing {
+            next: last.filter(|_| holdings.len() == LIST_MAX),
+            holdings,
+            put_aside: 0,
+            unreadable: 0,
+        }
+    }
+
     fn read(&self, share: ShareId, segment: SegmentIndex) -> Result<DiskDone, DiskFault> {
         let stored = self.shares.get(&share).ok_or(DiskFault::NotFound)?;
         let segments = stored.blocks.len() as u64;
@@ -306,6 +349,10 @@ impl ModelDisk {
             block,
         }))
     }
+}
+
+fn is_listed(share: &ShareId, bucket: Bucket, after: Option<ShareId>) -> bool {
+    Bucket::of(&share.si) == bucket && after.is_none_or(|after| *share > after)
 }
 
 fn sum(blocks: &[Bytes]) -> u64 {

@@ -175,6 +175,7 @@ struct Bench {
     queued: Vec<(DiskToken, DiskOp)>,
     answers: BTreeMap<Ticket, Result<Response, Failure>>,
     verified: Option<Result<u64, DiskFault>>,
+    listed: Option<Result<Listing, DiskFault>>,
 }
 
 impl Bench {
@@ -193,6 +194,7 @@ impl Bench {
             queued,
             answers,
             verified: None,
+            listed: None,
         }
     }
 
@@ -207,6 +209,7 @@ impl Bench {
                     );
                 }
                 Effect::Verified { result, .. } => self.verified = Some(result),
+                Effect::Listed { result, .. } => self.listed = Some(result),
             }
         }
     }
@@ -978,9 +981,14 @@ fn a_damaged_share_is_never_served_and_leaves_the_books() {
     bench.work();
     assert_eq!(bench.verified, Some(Err(DiskFault::Corrupt)));
     let report = bench.store.report();
+    let once_each = Corrupt {
+        read: 2,
+        write: 0,
+        scrub: 1,
+    };
     assert_eq!(
-        (report.share_count, report.used_bytes, report.corrupt_shares),
-        (0, 0, 3)
+        (report.share_count, report.used_bytes, report.corrupt),
+        (0, 0, once_each)
     );
     bench.upload(&file, 0, 2);
     bench.served(file.close(0, 2)).unwrap();
@@ -1091,4 +1099,174 @@ fn an_unfinished_file_that_cannot_be_removed_is_tried_again() {
     assert_eq!(bench.disk.incoming_count(), 1);
     bench.wait(MEASURE_EVERY);
     assert_eq!(bench.disk.incoming_count(), 0);
+}
+
+/// Lists a bucket to its end, page by page.
+fn list(bench: &mut Bench, bucket: Bucket) -> Vec<Holding> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        bench.store.list(Ticket(0), bucket, after);
+        bench.drain();
+        bench.work();
+        let page = bench.listed.take().expect("answered").expect("listed");
+        assert!(page.holdings.len() <= LIST_MAX);
+        all.extend(page.holdings);
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn a_bucket_is_listed_page_by_page() {
+    let (mut bench, mut expected) = (Bench::new(), Vec::new());
+    // The storage index of a test file repeats its number: these four lie in four buckets.
+    for number in [9, 1, 130, 5] {
+        let file = test_file(number, 100);
+        for share in [2, 0] {
+            bench.served(file.put(share)).unwrap();
+        }
+    }
+    let file = test_file(5, 100);
+    for share in [0, 2] {
+        expected.push(Holding {
+            share: file.share(share),
+            coding: file.facts.ueb.coding(),
+            file_bytes: file.share_file_bytes(),
+        });
+    }
+    assert_eq!(list(&mut bench, Bucket::of(&file.si)), expected);
+    let empty = Bucket::from_index(1023).unwrap();
+    assert_eq!(list(&mut bench, empty), []);
+    // A bucket of two pages and a bit: files of one bucket differ in their later bytes.
+    let count = 2 * LIST_MAX + 3;
+    for at in 0..count {
+        let mut file = test_file(200, 100);
+        file.si.0[4..12].copy_from_slice(&(at as u64).to_be_bytes());
+        bench.served(file.put(1)).unwrap();
+    }
+    let shares: Vec<ShareId> = list(&mut bench, Bucket::of(&test_file(200, 100).si))
+        .iter()
+        .map(|holding| holding.share)
+        .collect();
+    assert_eq!(shares.len(), count);
+    assert!(
+        shares.is_sorted_by(|one, next| one < next),
+        "each once, ascending"
+    );
+    assert_eq!(bench.store.report().reads_in_flight, 0);
+}
+
+#[test]
+fn a_list_puts_aside_what_has_no_good_header() {
+    let (mut bench, file) = (Bench::new(), test_file(5, 100));
+    for share in 0..3 {
+        bench.served(file.put(share)).unwrap();
+    }
+    bench.disk.damage_header(file.share(1));
+    bench.disk.damage(file.share(2));
+    bench.store.list(Ticket(0), Bucket::of(&file.si), None);
+    bench.drain();
+    bench.work();
+    let page = bench.listed.take().unwrap().unwrap();
+    let shares: Vec<ShareId> = page.holdings.iter().map(|holding| holding.share).collect();
+    assert_eq!(shares, [file.share(0), file.share(2)], "blocks are not read");
+    assert_eq!((page.next, page.put_aside), (None, 1));
+    let report = bench.store.report();
+    assert_eq!((report.corrupt.scrub, report.corrupt.total()), (1, 1));
+    assert_eq!(
+        (report.share_count, report.used_bytes),
+        (2, bench.disk.used_bytes())
+    );
+}
+
+#[test]
+fn damage_is_counted_by_what_found_it() {
+    let (mut bench, file) = (Bench::new(), test_file(5, 100));
+    for share in 0..2 {
+        bench.served(file.put(share)).unwrap();
+    }
+    bench.disk.damage(file.share(0));
+    assert_eq!(bench.code(file.read(0, 0)), FailureCode::Corrupt);
+    bench.disk.damage(file.share(1));
+    bench.store.verify(Ticket(0), file.share(1));
+    bench.drain();
+    bench.work();
+    let found = bench.store.report().corrupt;
+    assert_eq!(
+        found,
+        Corrupt {
+            read: 1,
+            write: 0,
+            scrub: 1
+        }
+    );
+    // What a disk finds where a share is to be written.
+    let ticket = bench.ask(file.put(0));
+    let (token, _) = bench.queued.remove(0);
+    let reply = DiskReply {
+        result: Ok(DiskDone::Stored { file_bytes: 1 }),
+        damage: Damage { shares: 1, bytes: 1 },
+    };
+    bench.store.handle_disk(bench.now, token, reply);
+    bench.drain();
+    assert!(bench.answer(ticket).is_ok());
+    assert_eq!(bench.store.report().corrupt.write, 1);
+}
+
+#[test]
+fn what_can_wait_is_refused_while_peers_keep_the_disk_busy() {
+    let limits = Limits {
+        reads_max: 16,
+        write_bytes_max: 3000,
+        ..Limits::default()
+    };
+    let (large, small) = (test_file(1, 2500), test_file(2, 2000));
+    let refused = |bench: &mut Bench| {
+        bench.store.verify(Ticket(0), small.share(0));
+        bench.store.list(Ticket(0), Bucket::of(&small.si), None);
+        bench.drain();
+        match (bench.verified.take(), bench.listed.take()) {
+            (Some(verified), Some(listed)) => {
+                assert_eq!(
+                    (verified, listed),
+                    (Err(DiskFault::Overloaded), Err(DiskFault::Overloaded))
+                );
+                true
+            }
+            (None, None) => {
+                bench.work();
+                bench
+                    .verified
+                    .take()
+                    .expect("answered")
+                    .expect_err("no such share");
+                bench.listed.take().expect("answered").expect("listed");
+                false
+            }
+            other => panic!("both or none: {other:?}"),
+        }
+    };
+    let mut bench = Bench::with(config(limits), ModelDisk::new(1 << 30));
+    assert!(!refused(&mut bench), "an idle store");
+    bench.ask(small.find(0));
+    assert!(!refused(&mut bench), "one read of sixteen");
+    for _ in 0..4 {
+        bench.ask(small.find(0));
+    }
+    assert!(refused(&mut bench), "a quarter of the reads");
+    bench.work();
+    assert!(!refused(&mut bench), "idle again");
+    bench.served(large.open(0, 1)).unwrap();
+    bench.ask(large.write(0, 1, 0));
+    assert!(!refused(&mut bench), "a fifth of the bytes");
+    for segment in 1..3 {
+        bench.ask(large.write(0, 1, segment));
+    }
+    assert!(refused(&mut bench), "a quarter of the bytes and more");
+    bench.work();
+    bench.store.stop();
+    assert!(refused(&mut bench), "it stops");
+    assert!(bench.store.is_idle());
 }

@@ -2,11 +2,16 @@
 //! outcomes. Owns no state.
 
 use bytes::Bytes;
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
 use truckee_wire::message::{BlockRead, Failure, FileFacts, Response};
 
 use crate::time::{Mono, UnixSeconds};
+
+/// Shares that one page of a list looks at: some ten kilobytes of answer, and on a rotating disk that has to seek for each
+/// of them a few seconds of work.
+pub const LIST_MAX: usize = 256;
 
 /// One share: of which file, and which of its shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +66,7 @@ pub struct Closing {
 }
 
 /// Work for the disk. Operations on shares of one storage index are carried out in the order in which they were given,
-/// as far as they write; [`DiskOp::Find`], [`DiskOp::Read`] and [`DiskOp::Measure`] may overtake.
+/// as far as they write; those that only read may overtake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskOp {
     /// Begins an unfinished share file, unless the share is there already. Done: [`DiskDone::Created`] or
@@ -133,6 +138,14 @@ pub enum DiskOp {
         /// The share.
         share: ShareId,
     },
+    /// Which shares of a bucket are there, a page of them? Done: [`DiskDone::Listed`]. A share whose header or footer does
+    /// not check has been put aside and is not among them; blocks are not read.
+    List {
+        /// Which bucket.
+        bucket: Bucket,
+        /// Only shares behind this one: where the page before ended.
+        after: Option<ShareId>,
+    },
     /// Takes a finished share away for good. Done: [`DiskDone::Gone`].
     Remove {
         /// The share.
@@ -168,6 +181,8 @@ pub enum DiskDone {
     Found(Found),
     /// The block.
     Read(BlockRead),
+    /// Shares of a bucket.
+    Listed(Listing),
     /// Every hash of the share is right.
     Sound {
         /// Bytes read.
@@ -189,6 +204,32 @@ pub struct Found {
     pub file: Option<FileFacts>,
     /// The block of the lowest share, if it is the only one of it and short enough.
     pub inlined: Option<Bytes>,
+}
+
+/// A share that a disk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Which.
+    pub share: ShareId,
+    /// k of n of its file.
+    pub coding: Coding,
+    /// Length of the share file.
+    pub file_bytes: u64,
+}
+
+/// A page of the shares of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// Ascending; at most [`LIST_MAX`].
+    pub holdings: Vec<Holding>,
+    /// Where the next page goes on, if there may be more shares: its `after`. A page may be short, or empty, and have
+    /// another one behind it.
+    pub next: Option<ShareId>,
+    /// Damaged shares that were put aside on the way.
+    pub put_aside: u64,
+    /// Shares, or directories of them, that the disk could not read. They are not among the others, and nothing is known
+    /// of them.
+    pub unreadable: u64,
 }
 
 /// Why a disk operation did not work. What exactly happened is in the log of who carried it out.
@@ -252,6 +293,13 @@ pub enum Effect {
         /// Bytes read of a sound share, or what is wrong.
         result: Result<u64, DiskFault>,
     },
+    /// Answer [`super::Store::list`].
+    Listed {
+        /// Which.
+        ticket: Ticket,
+        /// The page, or what is wrong.
+        result: Result<Listing, DiskFault>,
+    },
     /// Do disk work and report its outcome by [`super::Store::handle_disk`], exactly once.
     Disk {
         /// Comes back with the outcome.
@@ -274,7 +322,7 @@ impl DiskOp {
             | DiskOp::Verify { share }
             | DiskOp::Remove { share } => Some(share.si),
             DiskOp::Find { si, .. } => Some(*si),
-            DiskOp::Measure => None,
+            DiskOp::List { .. } | DiskOp::Measure => None,
         }
     }
 
@@ -282,8 +330,17 @@ impl DiskOp {
     pub fn only_reads(&self) -> bool {
         matches!(
             self,
-            DiskOp::Find { .. } | DiskOp::Read { .. } | DiskOp::Verify { .. } | DiskOp::Measure
+            DiskOp::Find { .. }
+                | DiskOp::Read { .. }
+                | DiskOp::Verify { .. }
+                | DiskOp::List { .. }
+                | DiskOp::Measure
         )
+    }
+
+    /// Whether it is work of the node itself, which no peer waits for: it goes behind all other.
+    pub fn can_wait(&self) -> bool {
+        matches!(self, DiskOp::Verify { .. } | DiskOp::List { .. })
     }
 
     /// The name in metrics and logs.
@@ -297,6 +354,7 @@ impl DiskOp {
             DiskOp::Find { .. } => "find",
             DiskOp::Read { .. } => "read",
             DiskOp::Verify { .. } => "verify",
+            DiskOp::List { .. } => "list",
             DiskOp::Remove { .. } => "remove",
             DiskOp::Measure => "measure",
         }

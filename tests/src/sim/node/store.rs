@@ -133,7 +133,9 @@ impl Keeper {
         while let Some(effect) = self.machine.poll_effect() {
             match effect {
                 Effect::Disk { token, op } => self.begin(ctx, token, op),
-                Effect::Verified { .. } => ctx.violation("a check that nobody asked for was answered"),
+                Effect::Verified { .. } | Effect::Listed { .. } => {
+                    ctx.violation("a check that nobody asked for was answered");
+                }
                 Effect::Answer { ticket, result } => {
                     let Some(serving) = self.serving.remove(&ticket) else {
                         ctx.violation(format!("the store answers {ticket:?} twice"));

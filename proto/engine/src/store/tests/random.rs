@@ -33,6 +33,8 @@ struct World {
     answered: u64,
     stored: u64,
     crashes: u64,
+    /// Checks and lists that are not answered.
+    looking: u64,
 }
 
 impl World {
@@ -74,6 +76,7 @@ impl World {
             answered: 0,
             stored: 0,
             crashes: 0,
+            looking: 0,
         }
     }
 
@@ -85,7 +88,8 @@ impl World {
             900..960 => self.pass_time(),
             960..975 => self.store.handle_link_lost(self.rng.random_range(0..LINKS)),
             975..985 => self.disk.fail_in(self.rng.random_range(0..5)),
-            985..993 => self.disk.set_capacity(self.rng.random_range(2_000..30_000)),
+            985..990 => self.disk.set_capacity(self.rng.random_range(2_000..30_000)),
+            990..993 => self.look_through(),
             _ => self.crash(),
         }
         self.drain();
@@ -129,6 +133,24 @@ impl World {
         );
     }
 
+    /// The node checks a share and lists its bucket.
+    fn look_through(&mut self) {
+        let file = self.files.choose(&mut self.rng).expect("there are files");
+        let share = file.share(self.rng.random_range(0..3));
+        self.store.verify(Ticket(0), share);
+        self.store.list(Ticket(0), Bucket::of(&share.si), None);
+        self.looking += 2;
+    }
+
+    fn checked(&mut self, result: &Result<(), DiskFault>) {
+        self.looking = self.looking.checked_sub(1).expect("asked for, and answered once");
+        let faults = [DiskFault::Overloaded, DiskFault::NotFound, DiskFault::Failed];
+        assert!(
+            result.as_ref().err().is_none_or(|fault| faults.contains(fault)),
+            "{result:?}"
+        );
+    }
+
     /// A client sends its blocks in order, mostly.
     fn next_segment(&mut self, file: &TestFile, share: u8, upload: u8) -> Option<usize> {
         let of_upload =
@@ -150,7 +172,8 @@ impl World {
                     None => self.other.push_back((token, op)),
                 },
                 Effect::Answer { ticket, result } => self.answer(ticket, &result),
-                Effect::Verified { .. } => {}
+                Effect::Verified { result, .. } => self.checked(&result.map(|_| ())),
+                Effect::Listed { result, .. } => self.checked(&result.map(|_| ())),
             }
         }
     }
@@ -254,6 +277,7 @@ impl World {
         self.other.clear();
         self.reports.clear();
         self.asked.clear();
+        self.looking = 0;
         self.store = Store::new(self.config.clone(), start, self.now);
     }
 
@@ -301,6 +325,7 @@ impl World {
             self.drain();
         }
         assert!(self.asked.is_empty(), "unanswered: {:?}", self.asked);
+        assert_eq!(self.looking, 0, "unanswered checks and lists");
         let report = self.store.report();
         assert_eq!(report.used_bytes, self.disk.used_bytes());
         assert_eq!(report.share_count, self.disk.shares().len() as u64);
