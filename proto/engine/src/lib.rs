@@ -1,4 +1,4 @@
-//! State machines without I/O: session, backoff, upload, download, membership, share store
+//! State machines without I/O: session, backoff, upload, download, membership, share store, scrubber
 
 pub mod backoff;
 pub mod check;
@@ -7,6 +7,7 @@ pub mod drive;
 pub mod invite;
 pub mod membership;
 pub mod restart;
+pub mod scrub;
 pub mod session;
 pub mod store;
 pub mod time;

@@ -25,6 +25,8 @@ pub struct Bucket(u16);
 impl Bucket {
     /// How many there are. A node of four terabytes has some ten thousand shares of a megabyte's file in each.
     pub const COUNT: usize = 1 << BITS;
+    /// That of the least storage index.
+    pub const FIRST: Self = Self(0);
 
     /// The bucket of a file.
     #[must_use]
@@ -132,7 +134,7 @@ mod tests {
     #[test]
     fn further_goes_round() {
         let last = Bucket::from_index(1023).expect("the last one");
-        let first = Bucket::from_index(0).expect("the first one");
+        let first = Bucket::FIRST;
         assert_eq!(last.further(1), first);
         assert_eq!(last.further(0), last);
         assert_eq!(first.further(1023), last);
