@@ -15,6 +15,8 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 mod peer;
+pub mod scrub;
+mod state_file;
 pub mod store;
 pub mod supervise;
 #[cfg(test)]

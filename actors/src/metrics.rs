@@ -129,6 +129,12 @@ table! {
     STORE_ABORTED, Counter, Count, "truckee_store_aborted_shares_total", ["cause"], "Unfinished shares removed: asked, link_lost, idle, failed, restart";
     STORE_CORRUPT, Counter, Count, "truckee_store_corrupt_shares_total", ["found_by"], "Shares found damaged and put aside, by what was at work on them: read, write, scrub";
     STORE_SCRUBBED_BYTES, Counter, Bytes, "truckee_store_scrubbed_bytes_total", [], "Bytes read back and checked by the scrubber";
+    STORE_SCRUB_SHARES, Counter, Count, "truckee_store_scrub_shares_total", ["outcome"], "Shares that the scrubber went through by outcome: sound, corrupt, unreadable";
+    STORE_SCRUB_ROUNDS, Counter, Count, "truckee_store_scrub_rounds_total", [], "Rounds in which the scrubber went through all shares";
+    STORE_SCRUB_POSITION, Gauge, Count, "truckee_store_scrub_position_ratio", [], "How much of its round the scrubber has gone through, from 0 to 1";
+    STORE_SCRUB_PLANNED_SECONDS, Gauge, Seconds, "truckee_store_scrub_planned_seconds", [], "How long a round of the scrubber takes over what the store holds, if nothing holds it up";
+    STORE_SCRUB_ROUND_START_SECONDS, Gauge, Seconds, "truckee_store_scrub_round_start_time_seconds", [], "When the scrubber's round under way began, or is to begin, in seconds since 1970";
+    STORE_SCRUB_LAST_END_SECONDS, Gauge, Seconds, "truckee_store_scrub_last_end_time_seconds", [], "When the scrubber's last round ended, in seconds since 1970; 0 before the first";
     VDRIVE_REQUESTS, Counter, Count, "truckee_vdrive_requests_total", ["request", "outcome"], "Requests to the vdrive by outcome; behind: another change was first";
     VDRIVE_REQUEST_SECONDS, Histogram, Seconds, "truckee_vdrive_request_seconds", ["request"], "Time from a request's arrival in the vdrive to its answer";
     VDRIVE_CHANGES, Counter, Count, "truckee_vdrive_changes_total", [], "Changes of directories that were put into transactions";
@@ -236,6 +242,7 @@ const FROM_THE_START: &[(&str, &str, &[&str])] = &[
         "operation",
         &["append", "finish", "put", "read", "verify", "list"],
     ),
+    (STORE_SCRUB_SHARES, "outcome", &["sound", "corrupt", "unreadable"]),
     (STORE_CORRUPT, "found_by", &["read", "write", "scrub"]),
 ];
 

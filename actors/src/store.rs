@@ -11,7 +11,7 @@ pub mod disk;
 pub mod file_disk;
 pub mod pool;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

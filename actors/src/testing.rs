@@ -53,8 +53,12 @@ impl Recorder for Counts {
         Counter::from_arc(Arc::new(Count(count)))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        let labels: Vec<&str> = key.labels().map(metrics::Label::value).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        Gauge::from_arc(Arc::clone(
+            self.0.lock().expect("no panic").entry(name).or_default(),
+        ))
     }
 
     fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
@@ -69,6 +73,13 @@ impl Counts {
         counts
             .get(&format!("{name} {labels}"))
             .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl Counts {
+    /// The gauge `name`, which has no labels.
+    pub(crate) fn gauge(&self, name: &str) -> f64 {
+        f64::from_bits(self.get(name, ""))
     }
 }
 

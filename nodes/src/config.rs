@@ -103,6 +103,10 @@ pub struct StorageConfig {
     pub quota_bytes: Option<u64>,
     /// Bytes of the disk that new shares leave free.
     pub reserve_bytes: u64,
+    /// How much of the shares is read back and checked in a second, on average; 0: nothing.
+    pub scrub_bytes_per_second: u64,
+    /// Reading all of them back takes so many days at least.
+    pub scrub_round_days: u32,
 }
 
 /// Section `[vdrive]`.
@@ -396,13 +400,22 @@ fn read_storage<'i>(
 ) -> Option<StorageConfig> {
     // Room for the operating system's own files on a disk that the shares have filled.
     const RESERVE_BYTES_DEFAULT: ByteCount = ByteCount(1 << 30);
+    // A full disk of four terabytes is read in a month and a half, at a hundredth of its speed; a laptop hashes as much in
+    // a few milliseconds.
+    const SCRUB_BYTES_DEFAULT: ByteCount = ByteCount(1 << 20);
+    // As file systems that scrub themselves do; the disk of a node that holds little has its rest meanwhile.
+    const SCRUB_DAYS_DEFAULT: Bounded<0, 365> = Bounded(30);
     let mut section = role_section(reader, root, "storage", roles.contains(&Role::Storage))?;
     let quota: Option<ByteCount> = reader.optional(&mut section, "quota_bytes");
     let reserve: ByteCount = reader.or(&mut section, "reserve_bytes", RESERVE_BYTES_DEFAULT);
+    let scrub: ByteCount = reader.or(&mut section, "scrub_bytes_per_second", SCRUB_BYTES_DEFAULT);
+    let days = reader.or(&mut section, "scrub_round_days", SCRUB_DAYS_DEFAULT);
     reader.finish(&section);
     Some(StorageConfig {
         quota_bytes: quota.map(|bytes| bytes.0),
         reserve_bytes: reserve.0,
+        scrub_bytes_per_second: scrub.0,
+        scrub_round_days: days.0 as u32,
     })
 }
 

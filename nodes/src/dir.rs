@@ -12,7 +12,8 @@
 //! | `run.json` | 0600 | addresses of the running node, and its invite |
 //! | `roster.bin` | 0600 | the mesh as last seen |
 //! | `incidents/` | 0700 | recent events, written after panics |
-//! | `shares/`, `incoming/` | 0700 | role storage |
+//! | `shares/`, `incoming/`, `quarantine/` | 0700 | role storage |
+//! | `scrub.json` | 0600 | role storage: how far the shares have been read back and checked |
 //!
 //! A file written here is there whole or not at all, also after a power failure.
 
@@ -116,6 +117,11 @@ impl NodeDir {
     /// `incidents/`: recent events, written after panics and when asked for.
     pub fn incidents_path(&self) -> PathBuf {
         self.0.join("incidents")
+    }
+
+    /// `scrub.json`: the scrubber's place.
+    pub fn scrub_path(&self) -> PathBuf {
+        self.0.join("scrub.json")
     }
 
     /// `roster.bin`.

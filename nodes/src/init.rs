@@ -52,6 +52,8 @@ pub struct InitExtra {
     pub segment_bytes: Option<u32>,
     pub quota_bytes: Option<u64>,
     pub reserve_bytes: Option<u64>,
+    pub scrub_bytes_per_second: Option<u64>,
+    pub scrub_round_days: Option<u32>,
     pub grant_days: Option<u32>,
     pub log_format: Option<LogFormat>,
     pub log_level: Option<LogLevel>,
@@ -195,10 +197,8 @@ fn render(spec: &InitSpec) -> String {
         put_number(&mut put, "happy", extra.happy);
         put_number(&mut put, "segment_bytes", extra.segment_bytes);
     }
-    if spec.roles.contains(&Role::Storage) && (extra.quota_bytes.is_some() || extra.reserve_bytes.is_some()) {
-        put("\n[storage]".to_owned());
-        put_number(&mut put, "quota_bytes", extra.quota_bytes);
-        put_number(&mut put, "reserve_bytes", extra.reserve_bytes);
+    if spec.roles.contains(&Role::Storage) {
+        put_storage(&mut put, extra);
     }
     if spec.roles.contains(&Role::Vdrive) {
         put("\n[vdrive]".to_owned());
@@ -224,6 +224,22 @@ fn render(spec: &InitSpec) -> String {
             .unwrap_or_default();
     }
     text
+}
+
+/// The section, if there is something to say in it.
+fn put_storage(put: &mut impl FnMut(String), extra: &InitExtra) {
+    let numbers = [
+        ("quota_bytes", extra.quota_bytes),
+        ("reserve_bytes", extra.reserve_bytes),
+        ("scrub_bytes_per_second", extra.scrub_bytes_per_second),
+        ("scrub_round_days", extra.scrub_round_days.map(u64::from)),
+    ];
+    if numbers.iter().any(|(_, number)| number.is_some()) {
+        put("\n[storage]".to_owned());
+        for (key, number) in numbers {
+            put_number(put, key, number);
+        }
+    }
 }
 
 fn put_number(put: &mut impl FnMut(String), key: &str, number: Option<impl Into<u64>>) {
@@ -275,6 +291,8 @@ mod tests {
             n: Some(5),
             happy: Some(4),
             quota_bytes: Some(1 << 40),
+            scrub_bytes_per_second: Some(5 << 20),
+            scrub_round_days: Some(3),
             grant_days: Some(7),
             log_format: Some(LogFormat::Json),
             ..InitExtra::default()
@@ -284,7 +302,12 @@ mod tests {
         assert_eq!(config.nickname, spec.nickname);
         assert_eq!(config.roles, spec.roles);
         assert_eq!(config.zone, "attic");
-        assert_eq!(config.storage.unwrap().quota_bytes, Some(1 << 40));
+        let storage = config.storage.unwrap();
+        assert_eq!(storage.quota_bytes, Some(1 << 40));
+        assert_eq!(
+            (storage.scrub_bytes_per_second, storage.scrub_round_days),
+            (5 << 20, 3)
+        );
         assert_eq!(config.vdrive.unwrap().database, VdriveDatabase::Sqlite);
         let text = fs::read_to_string(spec.dir.join("truckee.toml")).unwrap();
         assert!(

@@ -4,6 +4,7 @@
 //! Prepared before the node starts, so that a roster or a store that is not in order is an error of the start and not
 //! of a child that is restarted over and over.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,19 @@ use truckee_actors::clock::ClockHandle;
 use truckee_actors::directory::DirectoryWatch;
 use truckee_actors::inbound::{Admission, LinkListener, Router};
 use truckee_actors::membership::{Membership, MembershipHandle, MembershipStart, Prepared};
-use truckee_actors::store::{Disk, DiskPool, FileDisk, PoolConfig, ShareStore};
+use truckee_actors::scrub::{Scrubber, ScrubberStart};
+use truckee_actors::store::{Disk, DiskPool, FileDisk, PoolConfig, ShareStore, ShareStoreHandle};
 use truckee_actors::supervise::{ChildSpec, Slot};
 use truckee_actors::vdrive::sql::DatabaseUrl;
 use truckee_actors::vdrive::{Vdrive, VdriveHealth};
 use truckee_engine::invite::{Address, InviteSecret};
 use truckee_engine::membership::{IntroducerConfig, OwnFacts};
+use truckee_engine::scrub::ScrubConfig;
 use truckee_engine::store::{Limits, StoreConfig};
 
 use crate::config::{Config, StorageConfig, VdriveConfig, VdriveDatabase};
 use crate::dir::NodeDir;
-use crate::identity::Secret;
+use crate::identity::{Secret, random_secret};
 use crate::run::RunError;
 use crate::view::{software, wire_roles};
 
@@ -31,9 +34,17 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Ready to be started.
 pub(crate) struct Services {
     membership: Prepared,
-    store: Option<(ChildSpec, Slot<ShareStore>)>,
+    store: Option<OpenedStore>,
     vdrive: Option<(ChildSpec, Slot<Vdrive>)>,
     vdrive_health: VdriveHealth,
+}
+
+/// The share store and what looks after it.
+struct OpenedStore {
+    child: ChildSpec,
+    slot: Slot<ShareStore>,
+    /// None if nothing is to be read back.
+    scrubber: Option<ChildSpec>,
 }
 
 /// How they hang together with the node's actors.
@@ -92,11 +103,7 @@ pub(crate) fn prepare(
     })
 }
 
-fn open_store(
-    dir: &NodeDir,
-    storage: &StorageConfig,
-    clock: &ClockHandle,
-) -> Result<(ChildSpec, Slot<ShareStore>), RunError> {
+fn open_store(dir: &NodeDir, storage: &StorageConfig, clock: &ClockHandle) -> Result<OpenedStore, RunError> {
     let (disk, start) = FileDisk::open(dir.path())?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let pool = DiskPool::start(&disk, PoolConfig::default())?;
@@ -108,7 +115,36 @@ fn open_store(
     };
     let slot = Slot::new();
     let child = ShareStore::child(config, pool, start, Arc::clone(clock), &slot);
-    Ok((child, slot))
+    let scrubber = open_scrubber(dir, storage, clock, &slot)?;
+    Ok(OpenedStore {
+        child,
+        slot,
+        scrubber,
+    })
+}
+
+fn open_scrubber(
+    dir: &NodeDir,
+    storage: &StorageConfig,
+    clock: &ClockHandle,
+    store: &Slot<ShareStore>,
+) -> Result<Option<ChildSpec>, RunError> {
+    let Some(rate) = NonZeroU64::new(storage.scrub_bytes_per_second) else {
+        tracing::warn!(
+            "shares are not read back, so that damage to them is found only when they are asked for: \
+             storage.scrub_bytes_per_second is 0"
+        );
+        return Ok(None);
+    };
+    let chance = random_secret()?;
+    let start = ScrubberStart {
+        config: ScrubConfig::new(rate, DAY * storage.scrub_round_days),
+        place: dir.scrub_path(),
+        store: Arc::new(ShareStoreHandle::new(store)),
+        clock: Arc::clone(clock),
+        chance: u64::from_le_bytes(*chance),
+    };
+    Ok(Some(Scrubber::child(start)))
 }
 
 /// The database is reached later, and again whenever it was away.
@@ -150,10 +186,12 @@ impl Services {
         let mut router = Router::new().with_members(members.clone());
         let mut listeners: Vec<Arc<dyn LinkListener>> = vec![Arc::new(members)];
         let mut children = vec![self.membership.child(mesh.clone())];
-        if let Some((child, shares)) = self.store {
-            router = router.with_shares(shares.clone());
-            listeners.push(Arc::new(shares));
-            children.push(child);
+        if let Some(store) = self.store {
+            router = router.with_shares(store.slot.clone());
+            listeners.push(Arc::new(store.slot));
+            // Started after the store, and so stopped before it.
+            children.push(store.child);
+            children.extend(store.scrubber);
         }
         if let Some((child, drive)) = self.vdrive {
             router = router.with_drive(drive);

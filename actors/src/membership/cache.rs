@@ -1,13 +1,14 @@
 //! The roster's file: read at the start, replaced whole at each change. A node that lost it joins again; with it, it
 //! needs no introducer to come back.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use truckee_wire::convert::ConvertError;
 use truckee_wire::message::RosterFile;
+
+use crate::state_file;
 
 /// Largest file that is looked at: 65,536 members of 4 KiB are beyond anything that this version writes.
 const ROSTER_BYTES_MAX: u64 = 64 << 20;
@@ -90,21 +91,6 @@ impl Cache {
     /// Replaces the file: after a crash it is the old one or the new one, whole.
     pub(super) fn store(&self, roster: &RosterFile) -> Result<(), CacheError> {
         let bytes = roster.encode()?;
-        let unfinished = self.path.with_extension("bin.new");
-        self.replace(&unfinished, &bytes).map_err(self.failed("write"))
-    }
-
-    fn replace(&self, unfinished: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(unfinished, &self.path)?;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        state_file::replace(&self.path, &bytes).map_err(self.failed("write"))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use truckee_engine::store::Limits;
+use truckee_engine::store::{DiskDone, DiskOp, Holding, Limits};
 use truckee_grid::ids::{NodeId, ShareNumber, UploadId};
 use truckee_wire::message::{
     CloseShare, FailureCode, FindShares, Lane, OpenShare, ReadBlock, Request, Response, Roles, WriteBlock,
@@ -25,7 +25,10 @@ struct Rig {
 async fn rig(quota_bytes: u64) -> Rig {
     let dir = TempDir::new().expect("temporary directory");
     let (disk, start) = FileDisk::open(dir.path()).expect("opens");
-    let disk: Arc<dyn Disk> = Arc::new(disk);
+    rig_on(dir, Arc::new(disk), start, quota_bytes).await
+}
+
+async fn rig_on(dir: TempDir, disk: Arc<dyn Disk>, start: StartSpace, quota_bytes: u64) -> Rig {
     let pool = DiskPool::start(&disk, PoolConfig::default()).expect("threads start");
     let config = StoreConfig {
         quota_bytes,
@@ -138,7 +141,18 @@ async fn a_share_that_was_acknowledged_is_there() {
     };
     assert_eq!(read.block, sample.blocks[1]);
     let handle = ShareStoreHandle::new(&rig.slot);
-    assert!(handle.verify(sample.share).await.expect("sound") > 1000);
+    let file_bytes = handle.verify(sample.share).await.expect("sound");
+    assert!(file_bytes > 1000);
+    let listing = handle
+        .list(Bucket::of(&sample.share.si), None)
+        .await
+        .expect("listed");
+    let holding = Holding {
+        share: sample.share,
+        coding: sample.encoding.coding(),
+        file_bytes,
+    };
+    assert_eq!((listing.holdings, listing.next), (vec![holding], None));
     assert_eq!(handle.report().await.expect("alive").share_count, 1);
 }
 
@@ -191,4 +205,31 @@ async fn stopping_refuses_new_shares_and_answers_all() {
         ),
         "{served:?}"
     );
+}
+
+/// A check of a share that has no end.
+struct Endless;
+
+impl Disk for Endless {
+    fn carry_out(&self, _: DiskOp) -> DiskReply {
+        Ok(DiskDone::Measured { free_bytes: 1 << 30 }).into()
+    }
+
+    fn carry_out_in_turn(&self, _: DiskOp, turn: &dyn disk::Turn) -> DiskReply {
+        while turn.wait().is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(DiskFault::Overloaded).into()
+    }
+}
+
+#[actix::test]
+async fn stopping_does_not_wait_for_the_end_of_a_long_check() {
+    let dir = TempDir::new().expect("temporary directory");
+    let rig = rig_on(dir, Arc::new(Endless), StartSpace::default(), 1 << 30).await;
+    let handle = ShareStoreHandle::new(&rig.slot);
+    let check = tokio::task::spawn_local(async move { handle.verify(sample(1, 10, 0).share).await });
+    tokio::task::yield_now().await;
+    assert!(stop_all(&rig.root).await.is_empty(), "it ended in time");
+    assert_eq!(check.await.expect("no panic"), Err(DiskFault::Overloaded));
 }

@@ -57,6 +57,8 @@ fn the_longest_file() {
         [storage]
         quota_bytes = "2 TB"
         reserve_bytes = 0
+        scrub_bytes_per_second = "20 MiB"
+        scrub_round_days = 7
         [introducer]
         grant_days = 7
         [log]
@@ -101,6 +103,8 @@ fn the_longest_file() {
     let storage = StorageConfig {
         quota_bytes: Some(2_000_000_000_000),
         reserve_bytes: 0,
+        scrub_bytes_per_second: 20 << 20,
+        scrub_round_days: 7,
     };
     assert_eq!(config.storage, Some(storage));
     assert_eq!(config.metrics_listen.port(), 9100);
@@ -191,6 +195,26 @@ fn encodings_that_cannot_be() {
         let errors = errors_of(&text);
         assert!(errors.len() == 1 && errors[0].contains(part), "{errors:?}");
     }
+}
+
+#[test]
+fn how_shares_are_read_back() {
+    let storage = |text: &str| {
+        format!("nickname = \"a\"\nroles = [\"storage\"]\ninvites = [\"{INVITE}\"]\n[storage]\n{text}")
+    };
+    let read = |text: &str| {
+        let config = Config::parse(&storage(text)).unwrap().storage.unwrap();
+        (config.scrub_bytes_per_second, config.scrub_round_days)
+    };
+    assert_eq!(read(""), (1 << 20, 30));
+    assert_eq!(read("scrub_bytes_per_second = 0\nscrub_round_days = 0\n"), (0, 0));
+    assert_eq!(
+        errors_of(&storage("scrub_bytes_per_second = -1\nscrub_round_days = 366\n")),
+        [
+            "line 5: storage.scrub_bytes_per_second: must be between 0 and 9223372036854775807, not -1",
+            "line 6: storage.scrub_round_days: must be between 0 and 365, not 366",
+        ]
+    );
 }
 
 #[test]

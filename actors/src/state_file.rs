@@ -1,0 +1,81 @@
+//! Small files of state in a node's directory: read with a bound, and replaced whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// For the node's user alone.
+const MODE: u32 = 0o600;
+
+/// The file as text; `None` if there is none.
+///
+/// # Errors
+/// It cannot be read, is longer than `bytes_max`, or is no text.
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut text = String::new();
+    file.take(bytes_max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > bytes_max {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is longer than {bytes_max} bytes"),
+        ));
+    }
+    Ok(Some(text))
+}
+
+/// Replaces the file: after a crash it is the old one or the new one, whole.
+///
+/// # Errors
+/// The system refuses; then the old one stands.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let unfinished = path.with_file_name(name);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(MODE)
+        .open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&unfinished, path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_within_its_bound() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("place.json");
+        assert_eq!(read_text(&path, 10).expect("no error"), None);
+        // Left behind by a process that was killed in between.
+        fs::write(dir.path().join("place.json.new"), b"half a fil").expect("writable");
+        replace(&path, b"0123456789").expect("writable");
+        assert_eq!(
+            read_text(&path, 10).expect("readable").as_deref(),
+            Some("0123456789")
+        );
+        assert!(read_text(&path, 9).is_err(), "too long");
+        replace(&path, b"\xff").expect("writable");
+        assert!(read_text(&path, 9).is_err(), "no text");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            fs::read_dir(dir.path()).expect("readable").count(),
+            1,
+            "nothing is left"
+        );
+    }
+}
