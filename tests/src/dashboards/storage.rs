@@ -32,6 +32,7 @@ pub(super) fn dashboard() -> Dashboard {
             Row::new("Space", space()),
             Row::new("Work", work()),
             Row::new("Is it still good?", good()),
+            Row::new("Is all of it looked at?", looked_at()),
         ],
     }
 }
@@ -102,14 +103,15 @@ fn good() -> Vec<Panel> {
         )
         .warn(&[(1.0, "red")]),
         lines(
-            "How much was read back and checked?",
-            "Bytes of shares that the store verified.",
-            BYTES_PER_SECOND,
+            "What was at work when damage was found?",
+            "Scrub: the node itself, before anybody asked. Read: a peer asked for a share. Write: a share was to be stored in its place.",
+            COUNT,
         )
         .ask(
-            "sum by (node) (rate(truckee_store_scrubbed_bytes_total{@}[$__rate_interval]))",
-            "{{node}}",
-        ),
+            "sum by (found_by) (increase(truckee_store_corrupt_shares_total{@}[1d]))",
+            "{{found_by}}",
+        )
+        .warn(&[(1.0, "red")]),
         lines("Do disks fail?", "Disk operations that failed, by kind.", COUNT)
             .ask(
                 "sum by (node, operation) (increase(truckee_store_disk_errors_total{@}[1h]))",
@@ -125,5 +127,23 @@ fn good() -> Vec<Panel> {
             "sum by (cause) (increase(truckee_store_aborted_shares_total{@}[1h]))",
             "{{cause}}",
         ),
+    ]
+}
+
+fn looked_at() -> Vec<Panel> {
+    vec![
+        lines("How far is each node in its round?", "Part of its shares that the scrubber has read back in the round under way. It stays at 0 until the next round is due.", RATIO)
+            .ask("max by (node) (truckee_store_scrub_position_ratio{@})", "{{node}}"),
+        lines("Are rounds on time?", "Age of the round under way, and how long a round takes over what the node holds if nothing holds it up. The age should stay below.", DAYS)
+            .ask("(time() - min by (node) (truckee_store_scrub_round_start_time_seconds{@})) / 86400", "{{node}} so far")
+            .ask("max by (node) (truckee_store_scrub_planned_seconds{@}) / 86400", "{{node}} planned"),
+        lines("How long ago was everything read back?", "Since the end of the last round; for a node without one, since its first one began.", DAYS)
+            .ask("(time() - max by (node) ((truckee_store_scrub_last_end_time_seconds{@} > 0) or truckee_store_scrub_round_start_time_seconds{@})) / 86400", "{{node}}"),
+        lines("How many rounds were finished?", "Since the nodes started.", COUNT)
+            .ask("sum by (node) (truckee_store_scrub_rounds_total{@})", "{{node}}"),
+        lines("How much was read back and checked?", "Bytes of sound shares that the scrubber read.", BYTES_PER_SECOND)
+            .ask("sum by (node) (rate(truckee_store_scrubbed_bytes_total{@}[$__rate_interval]))", "{{node}}"),
+        lines("How many shares were checked, and with what outcome?", "Unreadable: the disk gave an error. Corrupt: bytes did not match their hashes, and the share was set aside.", PER_SECOND)
+            .ask("sum by (outcome) (rate(truckee_store_scrub_shares_total{@}[$__rate_interval]))", "{{outcome}}"),
     ]
 }
