@@ -222,7 +222,9 @@ impl Router {
             | RequestKind::AbortShare
             | RequestKind::PutShare
             | RequestKind::ReadBlock
-            | RequestKind::GetStatus => &self.shares,
+            | RequestKind::GetStatus
+            | RequestKind::GetInventory
+            | RequestKind::ListShares => &self.shares,
         };
         match handler {
             Some(handler) => handler.handle(inbound),

@@ -110,6 +110,7 @@ fn open_store(dir: &NodeDir, storage: &StorageConfig, clock: &ClockHandle) -> Re
     let config = StoreConfig {
         quota_bytes: storage.quota_bytes.unwrap_or(u64::MAX),
         reserve_bytes: storage.reserve_bytes,
+        epoch: u64::from_be_bytes(*random_secret()?).max(1),
         software: software(),
         limits: Limits::default(),
     };

@@ -33,6 +33,7 @@ async fn rig_on(dir: TempDir, disk: Arc<dyn Disk>, start: StartSpace, quota_byte
     let config = StoreConfig {
         quota_bytes,
         reserve_bytes: 0,
+        epoch: 1,
         software: String::from("test"),
         limits: Limits::default(),
     };

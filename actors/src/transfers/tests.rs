@@ -46,6 +46,7 @@ impl FakePeer {
         let config = StoreConfig {
             quota_bytes: 1 << 40,
             reserve_bytes: 0,
+            epoch: 1,
             software: String::from("test"),
             limits: Limits::default(),
         };

@@ -20,6 +20,7 @@
 mod config;
 mod done;
 mod faults;
+mod inventory;
 pub mod model;
 mod open;
 mod space;
@@ -34,6 +35,7 @@ use truckee_grid::ids::{ShareNumber, StorageIndex, UploadId};
 use truckee_wire::message::{Failure, FailureCode, FileFacts, NodeStatus, Request, Response};
 
 pub use self::config::{Aborted, Corrupt, Limits, StartSpace, StoreConfig, StoreReport};
+use self::inventory::Changes;
 use self::open::{Open, Phase};
 use self::space::Space;
 pub use self::types::{
@@ -111,6 +113,11 @@ enum Pending {
     Verify {
         ticket: Ticket,
     },
+    /// A page of a bucket for a peer; `changes` of the bucket when it was asked for.
+    Page {
+        ticket: Ticket,
+        changes: u32,
+    },
     List {
         ticket: Ticket,
     },
@@ -139,6 +146,7 @@ pub struct Store {
     open: BTreeMap<OpenKey, Open>,
     recent: BTreeMap<(ShareId, u64), Recent>,
     pending: BTreeMap<DiskToken, Pending>,
+    changes: Changes,
     /// Unfinished files that the disk failed to remove; a restart removes them at the latest.
     leftovers: Vec<(IncomingId, ShareId)>,
     effects: VecDeque<Effect>,
@@ -153,6 +161,7 @@ pub struct Store {
 impl Store {
     /// A store with what was found on its disk.
     pub fn new(config: StoreConfig, start: StartSpace, now: Mono) -> Store {
+        let epoch = config.epoch;
         let space = Space::new(
             config.quota_bytes,
             config.reserve_bytes,
@@ -170,6 +179,7 @@ impl Store {
             open: BTreeMap::new(),
             recent: BTreeMap::new(),
             pending: BTreeMap::new(),
+            changes: Changes::new(epoch),
             leftovers: Vec::new(),
             effects: VecDeque::new(),
             next_token: 1,
@@ -224,6 +234,11 @@ impl Store {
                 };
                 self.read_op(asked.ticket, op, Pending::Read { ticket: asked.ticket });
             }
+            Request::GetInventory => {
+                let inventory = self.inventory(now);
+                self.answer(asked.ticket, Response::Inventory(inventory));
+            }
+            Request::ListShares(list) => self.list_shares(asked.ticket, list),
             Request::GetStatus => self.answer(asked.ticket, Response::NodeStatus(self.status(now))),
             Request::Join(_)
             | Request::SyncRoster(_)
@@ -367,6 +382,7 @@ impl Store {
         let token = DiskToken(self.next_token);
         self.next_token += 1;
         self.pending.insert(token, pending);
+        self.changes.begin(token, &op);
         self.effects.push_back(Effect::Disk { token, op });
     }
 

@@ -19,6 +19,7 @@ pub use self::member::{ROSTER_NEWS_BYTES, WANTED_BYTES};
 
 mod drive;
 mod head;
+mod inventory;
 mod link;
 mod member;
 mod request;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::convert::{ConvertError, rows_bytes, rows_from_payload, rows_to_payload};
 
 pub use self::drive::{ChangeTaken, CommitChange, GetRows, RowChange, RowsGot};
+pub use self::inventory::{Inventory, ListShares, ListedShare, SharePlace, SharesListed};
 pub use self::link::{
     FAILURE_TEXT_BYTES_MAX, Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, PROTOCOL_VERSION,
     SessionId, TraceContext,
@@ -23,6 +24,7 @@ pub use self::share::{
 };
 
 mod drive;
+mod inventory;
 pub mod limits;
 mod link;
 mod member;
@@ -47,6 +49,10 @@ pub enum Request {
     ReadBlock(ReadBlock),
     /// How full and how old are you?
     GetStatus,
+    /// How has what you hold changed?
+    GetInventory,
+    /// Which shares of a bucket do you hold?
+    ListShares(ListShares),
     /// Admit me to the mesh, or renew my grant.
     Join(Box<Join>),
     /// Here is what I know of the members: what do you know better?
@@ -78,6 +84,10 @@ pub enum RequestKind {
     ReadBlock,
     /// [`Request::GetStatus`]
     GetStatus,
+    /// [`Request::GetInventory`]
+    GetInventory,
+    /// [`Request::ListShares`]
+    ListShares,
     /// [`Request::Join`]
     Join,
     /// [`Request::SyncRoster`]
@@ -115,6 +125,10 @@ pub enum Response {
     BlockRead(BlockRead),
     /// To [`Request::GetStatus`].
     NodeStatus(NodeStatus),
+    /// To [`Request::GetInventory`].
+    Inventory(Inventory),
+    /// To [`Request::ListShares`].
+    SharesListed(SharesListed),
     /// To [`Request::Join`].
     Joined(Grant),
     /// To [`Request::SyncRoster`].
@@ -139,6 +153,8 @@ impl Request {
             Request::PutShare(_) => RequestKind::PutShare,
             Request::ReadBlock(_) => RequestKind::ReadBlock,
             Request::GetStatus => RequestKind::GetStatus,
+            Request::GetInventory => RequestKind::GetInventory,
+            Request::ListShares(_) => RequestKind::ListShares,
             Request::Join(_) => RequestKind::Join,
             Request::SyncRoster(_) => RequestKind::SyncRoster,
             Request::PushRoster(_) => RequestKind::PushRoster,
@@ -205,6 +221,8 @@ impl Response {
             Response::SharePut { .. } => RequestKind::PutShare,
             Response::BlockRead(_) => RequestKind::ReadBlock,
             Response::NodeStatus(_) => RequestKind::GetStatus,
+            Response::Inventory(_) => RequestKind::GetInventory,
+            Response::SharesListed(_) => RequestKind::ListShares,
             Response::Joined(_) => RequestKind::Join,
             Response::RosterSynced(_) => RequestKind::SyncRoster,
             Response::RosterPushed => RequestKind::PushRoster,
@@ -257,7 +275,7 @@ impl Response {
 
 impl RequestKind {
     /// Every kind, in the order of the schema.
-    pub const ALL: [RequestKind; 13] = [
+    pub const ALL: [RequestKind; 15] = [
         RequestKind::FindShares,
         RequestKind::OpenShare,
         RequestKind::WriteBlock,
@@ -266,6 +284,8 @@ impl RequestKind {
         RequestKind::PutShare,
         RequestKind::ReadBlock,
         RequestKind::GetStatus,
+        RequestKind::GetInventory,
+        RequestKind::ListShares,
         RequestKind::Join,
         RequestKind::SyncRoster,
         RequestKind::PushRoster,
@@ -284,6 +304,8 @@ impl RequestKind {
             RequestKind::PutShare => "put_share",
             RequestKind::ReadBlock => "read_block",
             RequestKind::GetStatus => "get_status",
+            RequestKind::GetInventory => "get_inventory",
+            RequestKind::ListShares => "list_shares",
             RequestKind::Join => "join",
             RequestKind::SyncRoster => "sync_roster",
             RequestKind::PushRoster => "push_roster",

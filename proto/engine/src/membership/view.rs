@@ -318,6 +318,8 @@ fn may(roles: Roles, kind: RequestKind) -> bool {
         | RequestKind::ReadBlock => [Role::Gateway, Role::Vdrive, Role::Storage]
             .iter()
             .any(|role| roles.contains(*role)),
+        // What a node holds as a whole is for those who keep it whole.
+        RequestKind::GetInventory | RequestKind::ListShares => roles.contains(Role::Storage),
         // Directories are for people, who come by a gateway.
         RequestKind::GetRows | RequestKind::CommitChange => roles.contains(Role::Gateway),
         RequestKind::GetStatus | RequestKind::Join | RequestKind::SyncRoster | RequestKind::PushRoster => {

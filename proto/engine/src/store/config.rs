@@ -34,6 +34,8 @@ pub struct StoreConfig {
     pub quota_bytes: u64,
     /// So much of the disk stays free.
     pub reserve_bytes: u64,
+    /// Random, new at each start of the process, not 0: what is counted is counted from then on.
+    pub epoch: u64,
     /// Name and version, for status.
     pub software: String,
     /// Bounds.

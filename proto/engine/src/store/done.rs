@@ -44,6 +44,7 @@ impl Store {
         let Some(pending) = self.pending.remove(&token) else {
             return;
         };
+        self.changes.end(token, &reply);
         let outcome = self.take_notice(&pending, reply);
         match pending {
             Pending::Create {
@@ -100,6 +101,7 @@ impl Store {
             Pending::Read { ticket } => self.read(ticket, outcome),
             Pending::Verify { ticket } => self.verified(ticket, &outcome),
             Pending::List { ticket } => self.listed(ticket, outcome),
+            Pending::Page { ticket, changes } => self.page(ticket, changes, outcome),
             Pending::Remove { ticket, .. } => self.removed(ticket, &outcome),
             Pending::Measure => {
                 self.measuring = false;
@@ -330,7 +332,9 @@ impl Pending {
     fn finder<'a>(&self, corrupt: &'a mut Corrupt) -> &'a mut u64 {
         match self {
             Pending::Verify { .. } | Pending::List { .. } => &mut corrupt.scrub,
-            Pending::Find { .. } | Pending::Read { .. } | Pending::Measure => &mut corrupt.read,
+            Pending::Find { .. } | Pending::Read { .. } | Pending::Page { .. } | Pending::Measure => {
+                &mut corrupt.read
+            }
             Pending::Create { .. }
             | Pending::Append { .. }
             | Pending::Finish { .. }

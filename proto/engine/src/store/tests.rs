@@ -10,6 +10,7 @@ use truckee_wire::message::{AbortShare, CloseShare, FindShares, OpenShare, PutSh
 use super::model::ModelDisk;
 use super::*;
 
+mod inventory;
 mod random;
 
 pub(super) const SEGMENT_BYTES: u32 = 1024;
@@ -161,6 +162,7 @@ pub(super) fn config(limits: Limits) -> StoreConfig {
     StoreConfig {
         quota_bytes: 1 << 30,
         reserve_bytes: 0,
+        epoch: 7,
         software: "test 1".to_owned(),
         limits,
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use truckee_grid::bucket::Bucket;
 use truckee_grid::caps::Cap;
 use truckee_grid::geometry::Geometry;
 use truckee_grid::ids::{Hash, NodeId, SegmentIndex, ShareNumber, StorageIndex, UploadId};
@@ -124,6 +125,14 @@ fn requests() -> Vec<Request> {
             segment: SegmentIndex(4),
         }),
         Request::GetStatus,
+        Request::GetInventory,
+        Request::ListShares(ListShares {
+            bucket: Bucket::of(&si),
+            after: Some(SharePlace {
+                si,
+                share: ShareNumber(7),
+            }),
+        }),
         Request::Join(Box::new(Join {
             secret: JoinSecret::new(&[9; 32]),
             announcement: announcement(),
@@ -180,6 +189,23 @@ fn answers() -> Vec<Result<Response, Failure>> {
             accepts_shares: true,
             uptime: Duration::from_secs(8),
             software: "truckee 0.1.0".into(),
+        })),
+        Ok(Response::Inventory(Inventory {
+            epoch: 9,
+            changes: vec![1; Bucket::COUNT],
+            accepts_shares: true,
+        })),
+        Ok(Response::SharesListed(SharesListed {
+            epoch: 9,
+            changes: 1,
+            shares: vec![ListedShare {
+                place: SharePlace {
+                    si: StorageIndex([1; 16]),
+                    share: ShareNumber(2),
+                },
+                coding: Coding::new(3, 10).expect("valid"),
+            }],
+            next: None,
         })),
         Ok(Response::Joined(grant())),
         Ok(Response::RosterSynced(RosterSynced {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use prost::Message;
+use truckee_grid::bucket::Bucket;
 use truckee_grid::geometry::Geometry;
 use truckee_grid::ids::{NodeId, SegmentIndex, ShareNumber, StorageIndex, UploadId};
 use truckee_grid::params::Coding;
@@ -17,6 +18,7 @@ use crate::schema;
 
 mod bounds;
 mod drive;
+mod inventory;
 
 fn bytes(max: usize) -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..=max).prop_map(Bytes::from)
@@ -104,6 +106,17 @@ fn sync() -> impl Strategy<Value = SyncRoster> {
     })
 }
 
+/// A place in a bucket: its 10 bits, then 6 of zero, then `rest`.
+fn place(bucket: Bucket, rest: [u8; 14], share: u8) -> SharePlace {
+    let mut si = [0; 16];
+    si[..2].copy_from_slice(&((bucket.index() as u16) << 6).to_be_bytes());
+    si[2..].copy_from_slice(&rest);
+    SharePlace {
+        si: StorageIndex(si),
+        share: ShareNumber(share),
+    }
+}
+
 fn request() -> impl Strategy<Value = Request> {
     let share = || any::<u8>().prop_map(ShareNumber);
     let segment = || (0u64..1 << 20).prop_map(SegmentIndex);
@@ -158,6 +171,14 @@ fn request() -> impl Strategy<Value = Request> {
             segment
         })),
         Just(Request::GetStatus),
+        Just(Request::GetInventory),
+        (0..Bucket::COUNT, any::<bool>(), any::<[u8; 14]>(), any::<u8>()).prop_map(
+            |(index, goes_on, rest, share)| {
+                let bucket = Bucket::from_index(index).expect("below the count");
+                let after = goes_on.then(|| place(bucket, rest, share));
+                Request::ListShares(ListShares { bucket, after })
+            }
+        ),
         (bytes(64), announcement()).prop_map(|(secret, announcement)| {
             Request::Join(Box::new(Join {
                 secret: JoinSecret::new(&secret),
@@ -234,6 +255,38 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
                 }))
             }
         ),
+        (1u64.., any::<u32>(), any::<bool>()).prop_map(|(epoch, seed, accepts_shares)| {
+            let changes = (0..Bucket::COUNT as u32)
+                .map(|index| seed.wrapping_mul(index))
+                .collect();
+            Ok(Response::Inventory(Inventory {
+                epoch,
+                changes,
+                accepts_shares,
+            }))
+        }),
+        (
+            1u64..,
+            any::<u32>(),
+            0..Bucket::COUNT,
+            prop::collection::btree_set(any::<([u8; 14], u8)>(), 0..20),
+            any::<bool>()
+        )
+            .prop_map(|(epoch, changes, index, places, more)| {
+                let bucket = Bucket::from_index(index).expect("below the count");
+                let listed = |(rest, share)| ListedShare {
+                    place: place(bucket, rest, share),
+                    coding: Coding::new(200, 256).expect("valid"),
+                };
+                let shares: Vec<ListedShare> = places.into_iter().map(listed).collect();
+                let next = shares.last().filter(|_| more).map(|last| last.place);
+                Ok(Response::SharesListed(SharesListed {
+                    epoch,
+                    changes,
+                    shares,
+                    next,
+                }))
+            }),
         grant().prop_map(|grant| Ok(Response::Joined(grant))),
         (
             prop::collection::vec(announcement(), 0..4),

@@ -41,5 +41,7 @@ pub const ROWS_PAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const ROWS_PAGE_BYTES_MIN: usize = 33 * 1024;
 /// Longest payload of a change, in bytes: some 10,000 usual rows at once. Half of what a link takes unanswered.
 pub const CHANGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most shares in one page of a bucket: 19 bytes each, so that a page is a small part of the longest head.
+pub const LISTED_MAX: usize = 256;
 /// Largest share file that an `OpenShare` may ask room for, in bytes: 2^20 segments of 16 MiB, with seals and trees.
 pub const RESERVE_BYTES_MAX: u64 = 1 << 45;

@@ -56,6 +56,7 @@ impl Keeper {
         let config = StoreConfig {
             quota_bytes: 1 << 40,
             reserve_bytes: 0,
+            epoch: 1,
             software: "simulated".into(),
             limits: Limits {
                 open_max: 24,
