@@ -1,9 +1,10 @@
-//! State machines without I/O: session, backoff, upload, download, membership, share store, scrubber
+//! State machines without I/O: session, backoff, upload, download, membership, share store, scrubber, healer
 
 pub mod backoff;
 pub mod check;
 pub mod download;
 pub mod drive;
+pub mod heal;
 pub mod invite;
 pub mod membership;
 pub mod restart;

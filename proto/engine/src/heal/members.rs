@@ -1,0 +1,215 @@
+//! Who there is, who answers, who keeps which bucket, and which buckets are known to be whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use truckee_grid::bucket::Bucket;
+use truckee_grid::ids::NodeId;
+use truckee_wire::message::Inventory;
+
+use crate::time::Mono;
+
+/// A storage node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub id: NodeId,
+    /// What it shares its fate with.
+    pub zone: String,
+}
+
+/// Where a node stands in the order in which nodes keep a bucket: the least one that answers keeps it. Spreads the buckets
+/// over the nodes; when a node goes, only its own move. The mixing is that of splitmix64 (Steele, Lea, Flood 2014): it
+/// spreads, and need not resist anybody, since a node that keeps many buckets gains work and no power.
+#[must_use]
+pub fn rank(bucket: Bucket, id: &NodeId) -> (u64, NodeId) {
+    let (head, _) = id.0.as_chunks::<8>();
+    let join = |sum: u64, part: &[u8; 8]| sum.rotate_left(13).wrapping_add(u64::from_be_bytes(*part));
+    let seed = head.iter().fold(0, join);
+    let mut mixed = seed.wrapping_add((bucket.index() as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31), *id)
+}
+
+/// A node, and the epoch and count of a bucket there.
+pub(super) type Mark = (NodeId, u64, u32);
+
+/// As of when a bucket needed nothing, and what that rests on.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// All nodes that were asked.
+    pub(super) marks: Vec<Mark>,
+    /// So many of them may be away before a file is in danger.
+    pub(super) spare_nodes: usize,
+    /// So many others were away, and presumed to hold what was missing.
+    pub(super) presumed_nodes: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    member: Member,
+    /// Whether the links say that it can be reached.
+    reachable: bool,
+    /// Since when it has not answered; `None`: it did when it was last asked.
+    away_since: Option<Mono>,
+    /// What it said last, if it answered in the last round.
+    inventory: Option<Inventory>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Members {
+    own: NodeId,
+    grace: Duration,
+    all: BTreeMap<NodeId, Known>,
+    /// Buckets for which there was nothing to do when they were listed.
+    settled: BTreeMap<Bucket, Settled>,
+}
+
+impl Members {
+    pub(super) fn new(own: NodeId, grace: Duration) -> Self {
+        Self {
+            own,
+            grace,
+            all: BTreeMap::new(),
+            settled: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over who there is. Says whether that is news.
+    pub(super) fn update(&mut self, now: Mono, members: &[(Member, bool)]) -> bool {
+        let ids: BTreeSet<NodeId> = members.iter().map(|(member, _)| member.id).collect();
+        let before = self.all.len();
+        self.all.retain(|id, _| ids.contains(id));
+        let mut news = self.all.len() != before;
+        for (member, reachable) in members {
+            let reachable = *reachable || member.id == self.own;
+            let known = self.all.entry(member.id).or_insert_with(|| {
+                news = true;
+                Known {
+                    member: member.clone(),
+                    reachable,
+                    away_since: None,
+                    inventory: None,
+                }
+            });
+            known.member.zone.clone_from(&member.zone);
+            if std::mem::replace(&mut known.reachable, reachable) != reachable {
+                news = true;
+            }
+            if !reachable {
+                known.away(now);
+            }
+        }
+        news
+    }
+
+    /// Those to ask for their inventories.
+    pub(super) fn reachable(&self) -> Vec<NodeId> {
+        let reachable = self.all.values().filter(|known| known.reachable);
+        reachable.map(|known| known.member.id).collect()
+    }
+
+    /// A node has said, or not, what it has.
+    pub(super) fn answered(&mut self, now: Mono, id: &NodeId, inventory: Option<Inventory>) {
+        let Some(known) = self.all.get_mut(id) else { return };
+        match inventory {
+            Some(inventory) => {
+                known.away_since = None;
+                known.inventory = Some(inventory);
+            }
+            None => known.away(now),
+        }
+    }
+
+    /// Nodes that answered when they were last asked.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Member> {
+        let present = self.all.values().filter(|known| known.inventory.is_some());
+        present.map(|known| &known.member)
+    }
+
+    /// Those of them that take new shares.
+    pub(super) fn takers(&self) -> BTreeSet<NodeId> {
+        let accepts = |known: &&Known| known.inventory.as_ref().is_some_and(|said| said.accepts_shares);
+        self.all
+            .values()
+            .filter(accepts)
+            .map(|known| known.member.id)
+            .collect()
+    }
+
+    /// Nodes that do not answer and may come back with all they hold.
+    pub(super) fn in_grace(&self, now: Mono) -> usize {
+        self.all
+            .values()
+            .filter(|known| known.is_in_grace(now, self.grace))
+            .count()
+    }
+
+    /// When the next of them counts for nothing.
+    pub(super) fn next_grace_end(&self, now: Mono) -> Option<Mono> {
+        let away = self.all.values().filter_map(|known| known.away_since);
+        away.map(|since| since + self.grace)
+            .filter(|end| *end > now)
+            .min()
+    }
+
+    /// Whether this node keeps the bucket.
+    pub(super) fn keeps(&self, bucket: Bucket) -> bool {
+        let first = self.present().map(|member| rank(bucket, &member.id)).min();
+        first.is_none_or(|(_, id)| id == self.own)
+    }
+
+    /// Whether there is nothing to do for the bucket and that is so still: all nodes that were asked then answer and say that
+    /// nothing has changed, but for some that may come back, so few that no file gets into danger; nobody came who may
+    /// hold more; and those whose shares were presumed to be there may still come back.
+    pub(super) fn is_settled(&self, bucket: Bucket, now: Mono) -> bool {
+        let Some(settled) = self.settled.get(&bucket) else {
+            return false;
+        };
+        let known = |id: &NodeId| settled.marks.iter().any(|(marked, ..)| marked == id);
+        if !self.present().all(|member| known(&member.id)) {
+            return false;
+        }
+        let mut away = 0;
+        for (id, epoch, count) in &settled.marks {
+            let Some(known) = self.all.get(id) else {
+                return false;
+            };
+            match &known.inventory {
+                Some(said) if (said.epoch, count_of(said, bucket)) == (*epoch, *count) => {}
+                Some(_) => return false,
+                None if known.is_in_grace(now, self.grace) => away += 1,
+                None => return false,
+            }
+        }
+        away <= settled.spare_nodes && self.in_grace(now) >= away + settled.presumed_nodes
+    }
+
+    /// There is nothing to do for the bucket.
+    pub(super) fn settle(&mut self, bucket: Bucket, settled: Settled) {
+        self.settled.insert(bucket, settled);
+    }
+
+    /// Nothing is known of the bucket any more.
+    pub(super) fn forget(&mut self, bucket: Bucket) {
+        self.settled.remove(&bucket);
+    }
+}
+
+fn count_of(inventory: &Inventory, bucket: Bucket) -> u32 {
+    inventory.changes.get(bucket.index()).copied().unwrap_or(0)
+}
+
+impl Known {
+    /// A node that was never heard may hold something too.
+    fn is_in_grace(&self, now: Mono, grace: Duration) -> bool {
+        self.inventory.is_none() && self.away_since.is_none_or(|since| now < since + grace)
+    }
+
+    fn away(&mut self, now: Mono) {
+        self.inventory = None;
+        self.away_since.get_or_insert(now);
+    }
+}

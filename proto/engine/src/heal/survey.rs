@@ -1,0 +1,56 @@
+//! The beginning of a round: who answers, and which buckets are to be listed.
+
+use truckee_grid::bucket::Bucket;
+use truckee_grid::ids::NodeId;
+use truckee_wire::message::{Request, Response};
+
+use super::{Healer, Phase, Purpose};
+use crate::time::Mono;
+use crate::transfer::Verdict;
+
+impl Healer {
+    pub(super) fn begin_round(&mut self, now: Mono) {
+        self.round_began = now;
+        self.round_at = now + self.config.round_every;
+        let nodes = self.members.reachable();
+        self.phase = Phase::Surveying { out: nodes.len() };
+        for node in nodes {
+            self.send(now, Purpose::Inventory { node }, node, Request::GetInventory);
+        }
+        self.end_survey(now);
+    }
+
+    pub(super) fn on_inventory(&mut self, now: Mono, node: NodeId, verdict: Verdict) {
+        let inventory = match verdict {
+            Verdict::Done(Response::Inventory(inventory)) => Some(inventory),
+            // Busy counts as away for one round: what it holds is presumed, and it gets nothing.
+            _ => None,
+        };
+        self.members.answered(now, &node, inventory);
+        if let Phase::Surveying { out } = &mut self.phase {
+            *out -= 1;
+            self.end_survey(now);
+        }
+    }
+
+    fn end_survey(&mut self, now: Mono) {
+        if !matches!(self.phase, Phase::Surveying { out: 0 }) {
+            return;
+        }
+        self.report.nodes_in_grace = self.members.in_grace(now) as u64;
+        for bucket in Bucket::all() {
+            if !self.members.keeps(bucket) {
+                self.members.forget(bucket);
+                self.tallies.remove(&bucket);
+                self.files.retain_in(bucket, |_| false);
+            } else if !self.members.is_settled(bucket, now) {
+                self.to_list.push(bucket);
+            }
+        }
+        // A node's patience ends: what it held is to be made again then, not a round later.
+        if let Some(end) = self.members.next_grace_end(now) {
+            self.round_at = self.round_at.min(end);
+        }
+        self.next_bucket(now);
+    }
+}

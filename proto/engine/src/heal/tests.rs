@@ -1,0 +1,5 @@
+//! The rules of the healer, in a made-up grid where every storage node runs one.
+
+mod grid;
+mod merging;
+mod rules;
