@@ -150,6 +150,31 @@ impl Codec {
     /// # Errors
     /// [`ErasureError`] if there are not k blocks of one length.
     pub fn encode(&mut self, data: &[&[u8]]) -> Result<Vec<Bytes>, ErasureError> {
+        let wanted: Vec<usize> = (0..self.coding.recovery()).collect();
+        self.encode_rows(data, &wanted)
+    }
+
+    /// The blocks of some recovery shares, in the order of `wanted`, as slices of one allocation. The computation is that
+    /// of all of them, but only those wanted are copied out of it.
+    ///
+    /// # Errors
+    /// [`ErasureError`] if there are not k blocks of one length, or a share is no recovery share of this shape.
+    pub fn encode_some(
+        &mut self,
+        data: &[&[u8]],
+        wanted: &[ShareNumber],
+    ) -> Result<Vec<Bytes>, ErasureError> {
+        let coding = self.coding;
+        let row = |&share: &ShareNumber| {
+            let row = share.index().checked_sub(coding.k());
+            row.filter(|_| coding.has(share))
+                .ok_or(ErasureError::Share { share, coding })
+        };
+        let wanted: Vec<usize> = wanted.iter().map(row).collect::<Result<_, _>>()?;
+        self.encode_rows(data, &wanted)
+    }
+
+    fn encode_rows(&mut self, data: &[&[u8]], wanted: &[usize]) -> Result<Vec<Bytes>, ErasureError> {
         let need = self.coding.k();
         if data.len() != need {
             return Err(ErasureError::TooFew {
@@ -158,16 +183,15 @@ impl Codec {
             });
         }
         let block_bytes = check_lengths(data.iter().copied())?;
-        let recovery = self.coding.recovery();
-        if recovery == 0 {
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
         let mut joined = match &mut self.engine {
-            EngineState::Simd(simd) => simd.encode(data, block_bytes),
-            EngineState::Novelpoly(reference) => reference.encode(data, block_bytes),
+            EngineState::Simd(simd) => simd.encode(data, block_bytes, wanted),
+            EngineState::Novelpoly(reference) => reference.encode(data, block_bytes, wanted),
         }
         .freeze();
-        Ok((0..recovery).map(|_| joined.split_to(block_bytes)).collect())
+        Ok(wanted.iter().map(|_| joined.split_to(block_bytes)).collect())
     }
 
     /// The k data blocks, one after the other, from any k shares. More than k may be given; the data blocks among them are
@@ -188,44 +212,50 @@ impl Codec {
                 None => out.resize((index + 1) * block_bytes, 0),
             }
         }
-        if chosen.last().is_some_and(|(share, _)| share.index() >= k) {
-            match &mut self.engine {
-                EngineState::Simd(simd) => simd.fill(&chosen, block_bytes, &mut out),
-                EngineState::Novelpoly(reference) => reference.fill(&chosen, block_bytes, &mut out),
-            }
-        }
+        let lacking = self.lacking(&chosen);
+        let places = out.chunks_exact_mut(block_bytes).enumerate();
+        let mut missing: Vec<&mut [u8]> = places
+            .filter(|(index, _)| lacking.binary_search(index).is_ok())
+            .map(|(_, place)| place)
+            .collect();
+        self.fill(&chosen, block_bytes, &mut missing);
         Ok(out)
     }
 
-    /// Blocks of any shares from any k others, for repair; in the order of `wanted`.
+    /// Only the data blocks that are not among the shares given, ascending, as slices of one allocation. None of those
+    /// given is copied.
     ///
     /// # Errors
-    /// [`ErasureError`] if fewer than k shares are there, they do not fit together, or a wanted share cannot exist.
-    pub fn rebuild(
-        &mut self,
-        present: &[(ShareNumber, &[u8])],
-        wanted: &[ShareNumber],
-    ) -> Result<Vec<Bytes>, ErasureError> {
-        if let Some(&share) = wanted.iter().find(|&&share| !self.coding.has(share)) {
-            return Err(ErasureError::Share {
-                share,
-                coding: self.coding,
-            });
+    /// As [`Self::decode`].
+    pub fn restore(&mut self, present: &[(ShareNumber, &[u8])]) -> Result<Vec<Bytes>, ErasureError> {
+        let chosen = self.choose(present)?;
+        let block_bytes = chosen[0].1.len();
+        let lacking = self.lacking(&chosen).len();
+        let mut joined = BytesMut::zeroed(lacking * block_bytes);
+        let mut missing: Vec<&mut [u8]> = joined.chunks_exact_mut(block_bytes).collect();
+        self.fill(&chosen, block_bytes, &mut missing);
+        let mut joined = joined.freeze();
+        Ok((0..lacking).map(|_| joined.split_to(block_bytes)).collect())
+    }
+
+    /// Writes the data blocks that `chosen` lacks into `missing`: a place of zeros for each, ascending.
+    fn fill(&mut self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, missing: &mut [&mut [u8]]) {
+        if missing.is_empty() {
+            return;
         }
-        let k = self.coding.k();
-        let data = self.decode(present)?.freeze();
-        let block_bytes = data.len() / k;
-        let blocks: Vec<&[u8]> = data.chunks_exact(block_bytes).collect();
-        let recovery = if wanted.iter().any(|share| share.index() >= k) {
-            self.encode(&blocks)?
-        } else {
-            Vec::new()
+        match &mut self.engine {
+            EngineState::Simd(simd) => simd.fill(chosen, block_bytes, missing),
+            EngineState::Novelpoly(reference) => reference.fill(chosen, block_bytes, missing),
+        }
+    }
+
+    /// The data blocks that are not among the k chosen, ascending.
+    fn lacking(&self, chosen: &[(ShareNumber, &[u8])]) -> Vec<usize> {
+        let given = |index: &usize| {
+            let found = chosen.binary_search_by_key(index, |(share, _)| share.index());
+            found.is_ok()
         };
-        let block = |share: &ShareNumber| match share.index().checked_sub(k) {
-            None => data.slice(share.index() * block_bytes..(share.index() + 1) * block_bytes),
-            Some(index) => recovery[index].clone(),
-        };
-        Ok(wanted.iter().map(block).collect())
+        (0..self.coding.k()).filter(|index| !given(index)).collect()
     }
 
     /// Exactly k of the shares given, ascending, as many data blocks among them as there are.

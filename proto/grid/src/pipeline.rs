@@ -3,22 +3,26 @@
 //!
 //! Encoding: seal in place, pad, cut into k data blocks without a copy, make n − k recovery blocks, hash all n. Decoding:
 //! check every block against its share's root and its segment against the sealed root, restore what is missing, check that
-//! the restored data blocks are those that the sealed leaf speaks of, open. Nothing unverified leaves this module.
+//! the restored data blocks are those that the sealed leaf speaks of, open. Rebuilding: the same without a key up to the
+//! last step, then make the blocks of other shares. Nothing unverified leaves this module.
 
 mod decode;
 mod encode;
 mod facts;
+mod rebuild;
+mod verify;
 mod whole;
 
-pub use decode::{
-    BadBlock, BadBlockReason, DecodeError, DecodedSegment, FetchedBlock, SegmentDecoder, check_blocks,
-    decode_segment, decode_segment_watched,
-};
+pub use decode::{DecodeError, DecodedSegment, SegmentDecoder, decode_segment, decode_segment_watched};
 pub use encode::{
     EncodeError, EncodedSegment, FileSeal, FileTrees, SealFileError, SegmentCoder, encode_segment,
     encode_segment_watched,
 };
 pub use facts::{FactsError, FileFacts};
+pub use rebuild::{
+    RebuiltBlock, RebuiltSegment, RebuiltTrees, SegmentRebuilder, rebuild_segment, rebuild_segment_watched,
+};
+pub use verify::{BadBlock, BadBlockReason, FetchedBlock, check_blocks};
 pub use whole::{
     DecodeFileError, EncodeFileError, EncodedFile, ShareFactsError, decode_file, encode_file,
     fetch_from_share, file_facts,
@@ -30,13 +34,13 @@ pub use whole::{
 pub enum Stage {
     /// Encoding: encrypt and authenticate the plaintext.
     Seal,
-    /// Encoding: make the recovery blocks.
+    /// Encoding and rebuilding: make the recovery blocks.
     Code,
-    /// Encoding: hash the blocks.
+    /// Encoding and rebuilding: hash the blocks.
     Hash,
-    /// Decoding: check the blocks against what was stored.
+    /// Decoding and rebuilding: check the blocks against what was stored.
     Verify,
-    /// Decoding: restore missing data blocks, and check them.
+    /// Decoding and rebuilding: restore missing data blocks, and check them.
     Decode,
     /// Decoding: decrypt, and check that it is the plaintext.
     Open,

@@ -30,8 +30,8 @@ impl Generator {
 /// Restores the data blocks that are missing from one set of k shares.
 pub(super) struct Restorer {
     shares: Vec<ShareNumber>,
-    /// For each missing data block: its index, and by what to multiply each of the shares.
-    rows: Vec<(usize, Vec<GfElement>)>,
+    /// For each missing data block, ascending: by what to multiply each of the shares.
+    rows: Vec<Vec<GfElement>>,
     engine: DefaultEngine,
     scratch: Vec<[u8; BLOCK_UNIT_BYTES]>,
 }
@@ -55,18 +55,14 @@ impl Restorer {
             .map(|row| missing.iter().map(|&column| row[column]).collect())
             .collect();
         let inverse = field.invert(square);
-        let row = |index: usize, inverse: &Vec<GfElement>| {
+        let row = |inverse: &Vec<GfElement>| {
             let of_there = there.iter().map(|&column| {
                 let terms = inverse.iter().zip(&used);
                 terms.fold(0, |sum, (&factor, row)| sum ^ field.multiply(factor, row[column]))
             });
-            (index, of_there.chain(inverse.iter().copied()).collect())
+            of_there.chain(inverse.iter().copied()).collect()
         };
-        let rows = missing
-            .iter()
-            .zip(&inverse)
-            .map(|(&index, inverse)| row(index, inverse))
-            .collect();
+        let rows = inverse.iter().map(row).collect();
         Self {
             shares: shares.to_vec(),
             rows,
@@ -79,8 +75,8 @@ impl Restorer {
         &self.shares
     }
 
-    /// Adds the missing blocks into their places in `out`, which are zero. `blocks` are those of the shares.
-    pub(super) fn restore(&mut self, blocks: &[&[u8]], block_bytes: usize, out: &mut [u8]) {
+    /// Adds the missing blocks, ascending, each into its place, which is zero. `blocks` are those of the shares.
+    pub(super) fn restore(&mut self, blocks: &[&[u8]], missing: &mut [&mut [u8]]) {
         let field = Field::new();
         let Self {
             rows,
@@ -88,8 +84,8 @@ impl Restorer {
             scratch,
             ..
         } = self;
-        for (index, row) in rows {
-            let (out, _) = out[*index * block_bytes..][..block_bytes].as_chunks_mut::<BLOCK_UNIT_BYTES>();
+        for (place, row) in missing.iter_mut().zip(rows) {
+            let (out, _) = place.as_chunks_mut::<BLOCK_UNIT_BYTES>();
             for (start, sum) in (0..).step_by(PIECE_UNITS).zip(out.chunks_mut(PIECE_UNITS)) {
                 for (&factor, block) in row.iter().zip(blocks).filter(|(factor, _)| **factor != 0) {
                     let (units, _) = block.as_chunks::<BLOCK_UNIT_BYTES>();

@@ -27,9 +27,9 @@ impl Reference {
         }
     }
 
-    /// The recovery blocks of k data blocks, joined.
-    pub(super) fn encode(&self, data: &[&[u8]], block_bytes: usize) -> BytesMut {
-        let mut joined = BytesMut::zeroed(self.coding.recovery() * block_bytes);
+    /// The recovery blocks of k data blocks that are wanted, joined; they count from 0.
+    pub(super) fn encode(&self, data: &[&[u8]], block_bytes: usize, wanted: &[usize]) -> BytesMut {
+        let mut joined = BytesMut::zeroed(wanted.len() * block_bytes);
         let mut column = vec![Additive(0); self.codeword_symbols];
         let mut codeword = vec![Additive(0); self.codeword_symbols];
         for symbol in 0..block_bytes / 2 {
@@ -38,15 +38,15 @@ impl Reference {
             }
             encode_low_plain(&column, self.data_symbols, &mut codeword, self.codeword_symbols);
             let recovery = &codeword[self.data_symbols..];
-            for (block, value) in joined.chunks_exact_mut(block_bytes).zip(recovery) {
-                put(block, symbol, value.0);
+            for (block, index) in joined.chunks_exact_mut(block_bytes).zip(wanted) {
+                put(block, symbol, recovery[*index].0);
             }
         }
         joined
     }
 
-    /// Writes the missing data blocks into `out`, which holds k blocks.
-    pub(super) fn fill(&self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, out: &mut [u8]) {
+    /// Writes the missing data blocks, ascending, each into its place.
+    pub(super) fn fill(&self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, places: &mut [&mut [u8]]) {
         let k = self.coding.k();
         let position = |share: ShareNumber| match share.index().checked_sub(k) {
             None => share.index(),
@@ -78,9 +78,9 @@ impl Reference {
                 &locator,
             )
             .expect("it returns no error");
-            for &index in &missing {
+            for (index, place) in missing.iter().zip(places.iter_mut()) {
                 let value = u16::from_be_bytes([restored[2 * index], restored[2 * index + 1]]);
-                put(&mut out[index * block_bytes..][..block_bytes], symbol, value);
+                put(place, symbol, value);
             }
         }
     }

@@ -45,10 +45,10 @@ impl Simd {
         }
     }
 
-    /// The recovery blocks of k data blocks, joined.
-    pub(super) fn encode(&mut self, data: &[&[u8]], block_bytes: usize) -> BytesMut {
+    /// The recovery blocks of k data blocks that are wanted, joined; they count from 0.
+    pub(super) fn encode(&mut self, data: &[&[u8]], block_bytes: usize, wanted: &[usize]) -> BytesMut {
         let (k, recovery) = (self.coding.k(), self.coding.recovery());
-        let mut joined = BytesMut::with_capacity(recovery * block_bytes);
+        let mut joined = BytesMut::with_capacity(wanted.len() * block_bytes);
         let Some(encoder) = &mut self.encoder else {
             return joined;
         };
@@ -57,18 +57,21 @@ impl Simd {
             encoder.add_original_shard(block).expect(self.shape_error);
         }
         let encoded = encoder.encode().expect(self.shape_error);
-        for block in encoded.recovery_iter() {
-            joined.extend_from_slice(block);
+        for index in wanted {
+            joined.extend_from_slice(encoded.recovery(*index).expect(self.shape_error));
         }
         joined
     }
 
-    /// Writes the missing data blocks into `out`, which holds k blocks.
-    pub(super) fn fill(&mut self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, out: &mut [u8]) {
-        let k = self.coding.k();
-        let missing = chosen.iter().filter(|(share, _)| share.index() >= k).count();
-        if missing > MATRIX_MISSING_MAX {
-            self.fill_by_library(chosen, block_bytes, out);
+    /// Writes the missing data blocks, ascending, each into its place.
+    pub(super) fn fill(
+        &mut self,
+        chosen: &[(ShareNumber, &[u8])],
+        block_bytes: usize,
+        missing: &mut [&mut [u8]],
+    ) {
+        if missing.len() > MATRIX_MISSING_MAX {
+            self.fill_by_library(chosen, block_bytes, missing);
             return;
         }
         let shares: Vec<ShareNumber> = chosen.iter().map(|(share, _)| *share).collect();
@@ -86,7 +89,7 @@ impl Simd {
         }
         if let Some(restorer) = &mut self.restorer {
             let blocks: Vec<&[u8]> = chosen.iter().map(|(_, block)| *block).collect();
-            restorer.restore(&blocks, block_bytes, out);
+            restorer.restore(&blocks, missing);
         }
     }
 
@@ -101,7 +104,8 @@ impl Simd {
             block[low_byte(index)] = 1;
         }
         let units: Vec<&[u8]> = units.chunks_exact(block_bytes).collect();
-        let encoded = self.encode(&units, block_bytes);
+        let all: Vec<usize> = (0..self.coding.recovery()).collect();
+        let encoded = self.encode(&units, block_bytes, &all);
         let row = |block: &[u8]| -> Vec<u16> {
             let symbol = |at: usize| u16::from_le_bytes([block[low_byte(at)], block[low_byte(at) + 32]]);
             (0..k).map(symbol).collect()
@@ -109,7 +113,12 @@ impl Simd {
         Generator::new(k, encoded.chunks_exact(block_bytes).map(row).collect())
     }
 
-    fn fill_by_library(&mut self, chosen: &[(ShareNumber, &[u8])], block_bytes: usize, out: &mut [u8]) {
+    fn fill_by_library(
+        &mut self,
+        chosen: &[(ShareNumber, &[u8])],
+        block_bytes: usize,
+        missing: &mut [&mut [u8]],
+    ) {
         let (k, recovery) = (self.coding.k(), self.coding.recovery());
         let decoder = self.decoder.get_or_insert_with(|| {
             LowRateDecoder::new(k, recovery, block_bytes, DefaultEngine::new(), None).expect(self.shape_error)
@@ -123,8 +132,8 @@ impl Simd {
             .expect(self.shape_error);
         }
         let decoded = decoder.decode().expect(self.shape_error);
-        for (index, block) in decoded.restored_original_iter() {
-            out[index * block_bytes..][..block_bytes].copy_from_slice(block);
+        for (place, (_, block)) in missing.iter_mut().zip(decoded.restored_original_iter()) {
+            place.copy_from_slice(block);
         }
     }
 }

@@ -41,10 +41,31 @@ proptest! {
         present.truncate(k as usize);
         prop_assert_eq!(&fast.decode(&present).expect("enough")[..], &bytes[..]);
         prop_assert_eq!(&reference.decode(&present).expect("enough")[..], &bytes[..]);
-        let wanted: Vec<ShareNumber> = coding.shares().collect();
-        let rebuilt = fast.rebuild(&present, &wanted).expect("enough");
-        let expected: Vec<&[u8]> = shares(&data, &recovery).into_iter().map(|(_, block)| block).collect();
-        prop_assert_eq!(rebuilt, expected);
+        let lacking: Vec<&[u8]> = shares(&data, &recovery)[..k as usize].iter()
+            .filter(|(share, _)| present.iter().all(|(given, _)| given != share))
+            .map(|(_, block)| *block)
+            .collect();
+        prop_assert_eq!(fast.restore(&present).expect("enough"), &lacking[..]);
+        prop_assert_eq!(reference.restore(&present).expect("enough"), &lacking[..]);
+    }
+
+    #[test]
+    fn some_recovery_blocks_are_those_of_all(
+        k in 1u32..=40, more in 1u32..=40, picks in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let coding = coding(k, k + more);
+        let bytes = noise(u64::from(more), BLOCK_UNIT_BYTES * k as usize);
+        let data = blocks_of(&bytes, BLOCK_UNIT_BYTES);
+        for engine in [ErasureEngine::Simd, ErasureEngine::Novelpoly] {
+            let mut codec = Codec::new(coding, engine);
+            let all = codec.encode(&data).expect("valid");
+            let rows: Vec<usize> = picks.iter().map(|pick| pick.index(more as usize)).collect();
+            let wanted: Vec<ShareNumber> =
+                rows.iter().filter_map(|row| ShareNumber::from_index(k as usize + row)).collect();
+            let expected: Vec<&Bytes> = rows.iter().map(|row| &all[*row]).collect();
+            let some = codec.encode_some(&data, &wanted).expect("valid");
+            prop_assert_eq!(some.iter().collect::<Vec<_>>(), expected);
+        }
     }
 }
 
@@ -152,10 +173,14 @@ fn what_does_not_fit_is_refused() {
         assert_eq!(codec.decode(&[share(1), share(4)]), Err(refused(4)));
         assert_eq!(codec.decode(&[share(1), share(1)]), Err(refused(1)));
         assert_eq!(codec.decode(&[share(0), (ShareNumber(3), &long)]), Err(lengths));
-        assert_eq!(
-            codec.rebuild(&[share(0), share(1)], &[ShareNumber(4)]),
-            Err(refused(4))
-        );
+        assert_eq!(codec.restore(&[share(3)]), Err(too_few));
+        for beside in [1, 4] {
+            let wanted = [ShareNumber(2), ShareNumber(beside)];
+            assert_eq!(
+                codec.encode_some(&[&block, &block], &wanted),
+                Err(refused(beside))
+            );
+        }
     }
 }
 
