@@ -16,7 +16,6 @@
 //! map is of one moment.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,8 @@ use truckee_wire::message::{Lane, Request, Response};
 
 use crate::session::CallError;
 use crate::time::Mono;
-use crate::transfer::{self, Calls, PeerReport, PeerWhy, Token, Verdict, earlier};
+use crate::transfer::survey::Survey;
+use crate::transfer::{self, Calls, PeerWhy, Token, Verdict, earlier};
 
 mod asking;
 mod report;
@@ -43,18 +43,6 @@ pub const FIND_BUDGET: Duration = Duration::from_secs(5);
 
 /// Time for a block: as long as a link may be silent and then some, as nobody else can give this block.
 pub const READ_BUDGET: Duration = Duration::from_secs(20);
-
-/// Nodes that are asked at the same time: more than most meshes have, few enough for the queues of one link to each.
-const FINDS_MAX: usize = 64;
-
-/// How often the same question is asked of the same busy peer. Rests double, so that this is ten seconds at most.
-const TRIES_MAX: u32 = 10;
-
-/// How often it is asked when the link was lost under way.
-const LOST_TRIES_MAX: u32 = 2;
-
-/// Shortest and longest rest before the same question is asked again.
-const REST: Range<Duration> = Duration::from_millis(20)..Duration::from_secs(2);
 
 /// Bytes of blocks that may be asked for and not hashed yet: a dozen blocks of a 1 MiB segment coded 3-of-10, which
 /// keeps ten disks and two cores busy. One block is always allowed.
@@ -165,20 +153,6 @@ enum Purpose {
     Read { copy: usize, segment: u64 },
 }
 
-/// One candidate.
-#[derive(Debug)]
-struct Peer {
-    id: NodeId,
-    tries: u32,
-    losses: u32,
-    ask_again_at: Option<Mono>,
-    /// Whether its answer, or the lack of one, is final.
-    settled: bool,
-    /// Why it cannot be asked.
-    why: Option<PeerWhy>,
-    responded: bool,
-}
-
 /// One share at one peer.
 #[derive(Debug)]
 struct Copy {
@@ -212,9 +186,7 @@ pub struct Check {
     phase: Phase,
     started: Mono,
     located: Duration,
-    peers: Vec<Peer>,
-    unasked: usize,
-    finds_out: usize,
+    survey: Survey,
     copies: Vec<Copy>,
     incompatible: Vec<(NodeId, ShareNumber)>,
     facts: Option<Arc<FileFacts>>,
@@ -234,22 +206,10 @@ impl Check {
     /// Starts a check. The first effects are there at once.
     pub fn new(config: Config, now: Mono) -> Self {
         let distinct: BTreeSet<NodeId> = config.candidates.iter().copied().collect();
-        let peer = |id: NodeId| Peer {
-            id,
-            tries: 0,
-            losses: 0,
-            ask_again_at: None,
-            settled: false,
-            why: None,
-            responded: false,
-        };
-        let peers: Vec<Peer> = distinct.into_iter().map(peer).collect();
         let mut check = Self {
             phase: Phase::Asking,
             started: now,
             located: Duration::ZERO,
-            unasked: 0,
-            finds_out: 0,
             copies: Vec::new(),
             incompatible: Vec::new(),
             facts: None,
@@ -260,11 +220,11 @@ impl Check {
             batches: BTreeMap::new(),
             next_batch: 0,
             progress: CheckProgress {
-                nodes: peers.len(),
+                nodes: distinct.len(),
                 ..CheckProgress::default()
             },
             effects: VecDeque::new(),
-            peers,
+            survey: Survey::new(distinct),
             config,
         };
         check.go_on(now);
@@ -323,7 +283,7 @@ impl Check {
         if self.has_ended() {
             return None;
         }
-        let finds = self.peers.iter().filter_map(|peer| peer.ask_again_at).min();
+        let finds = self.survey.next_at();
         let reads = self.copies.iter().flat_map(|copy| copy.again.values());
         earlier(
             self.calls.next_overdue(),
@@ -355,10 +315,7 @@ impl Check {
 
     fn on_verdict(&mut self, now: Mono, purpose: Purpose, verdict: Verdict) {
         match purpose {
-            Purpose::Find { peer } => {
-                self.finds_out -= 1;
-                self.on_find_verdict(now, peer, verdict);
-            }
+            Purpose::Find { peer } => self.on_find_verdict(now, peer, verdict),
             Purpose::Read { copy, segment } => self.on_read_verdict(now, copy, segment, verdict),
         }
     }
@@ -367,7 +324,7 @@ impl Check {
     fn go_on(&mut self, now: Mono) {
         if self.phase == Phase::Asking {
             self.ask_more(now);
-            if self.peers.iter().all(|peer| peer.settled) {
+            if self.survey.is_over() {
                 self.located = now.saturating_sub(self.started);
                 self.begin_verifying();
             }
@@ -390,7 +347,7 @@ impl Check {
         let token = self.calls.open(now, budget, purpose);
         self.effects.push_back(Effect::Send {
             token,
-            peer: self.peers[peer].id,
+            peer: self.survey.peers()[peer].id,
             request,
             lane,
             budget,
@@ -409,21 +366,4 @@ impl Check {
         self.waiting.clear();
         self.effects.push_back(verdict);
     }
-
-    /// Reports of those that could not be asked.
-    fn silent(&self) -> Vec<PeerReport> {
-        let silent = self.peers.iter().filter(|peer| !peer.responded);
-        silent
-            .map(|peer| PeerReport {
-                peer: peer.id,
-                why: peer.why.unwrap_or(PeerWhy::TimedOut),
-            })
-            .collect()
-    }
-}
-
-/// How long to rest after a try that met a busy peer, or a full link: what was asked for, doubled with each try.
-fn rest(wait: Duration, tries: u32) -> Duration {
-    let doubled = wait.max(REST.start) * 2_u32.saturating_pow(tries.saturating_sub(1).min(10));
-    doubled.min(REST.end)
 }

@@ -1,5 +1,6 @@
-//! What uploads and downloads have in common: how they name the requests that they have out, what a peer's refusal
-//! means for them, and how they report peers to people.
+//! What uploads, downloads, checks and repairs have in common: how they name the requests that they have out, what a
+//! peer's refusal means for them, how they report peers to people; and, in modules of their own, asking who holds what and
+//! writing a share.
 //!
 //! Owns no state machine. Not promised: that two transfers draw different tokens; a token is only known to its own.
 
@@ -7,11 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use truckee_grid::ids::NodeId;
-use truckee_wire::message::{FailureCode, Response};
+use truckee_grid::ids::{Hash, NodeId, ShareNumber};
+use truckee_grid::pipeline::FetchedBlock;
+use truckee_wire::message::{BlockRead, FailureCode, Response};
 
 use crate::session::CallError;
 use crate::time::Mono;
+
+pub(crate) mod supply;
+pub(crate) mod survey;
+pub(crate) mod writer;
 
 #[cfg(test)]
 pub(crate) mod model;
@@ -168,6 +174,18 @@ pub(crate) fn judge(result: Result<Response, CallError>) -> Verdict {
         FailureCode::Internal => PeerWhy::Faulty,
         code => PeerWhy::Refused { code },
     })
+}
+
+/// A block that came, with its proofs, as it is to be verified.
+pub(crate) fn fetched(share: ShareNumber, read: BlockRead) -> FetchedBlock {
+    let joined = |path: &[Hash]| path.iter().flat_map(|hash| hash.0).collect::<Vec<u8>>();
+    let sealed_path = [&read.sealed.leaf.0[..], &joined(&read.sealed.path)].concat();
+    FetchedBlock {
+        share,
+        block: read.block,
+        block_path: joined(&read.block_path).into(),
+        sealed_path: sealed_path.into(),
+    }
 }
 
 /// The requests that a transfer has out, each with what it was for.

@@ -27,9 +27,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use truckee_grid::geometry::Geometry;
 use truckee_grid::ids::{Hash, NodeId, SegmentIndex, ShareNumber, StorageIndex, UploadId};
 use truckee_grid::params::{Encoding, SEGMENTS_MAX};
 use truckee_grid::pipeline::EncodedSegment;
+use truckee_grid::share::ShareLayout;
 use truckee_grid::ueb::Ueb;
 use truckee_wire::message::{FileFacts, Lane, Request, Response};
 
@@ -37,6 +39,7 @@ use self::share::Share;
 use self::window::Window;
 use crate::session::CallError;
 use crate::time::Mono;
+use crate::transfer::supply::{Ask, Shape};
 use crate::transfer::{self, Calls, PeerReport, PeerWhy, Token};
 
 mod answers;
@@ -51,6 +54,8 @@ mod window;
 mod writing;
 
 pub use self::error::{BodyFault, NotHappy, UploadError};
+pub use crate::transfer::supply::{CLOSE_BUDGET, OPEN_BUDGET, WRITE_BUDGET};
+pub use crate::transfer::writer::{BUSY_TRIES_MAX, KEEP_EVERY};
 
 /// A peer that lets a message lie for this long while enough others have answered theirs loses its shares: four times
 /// the time after which a frozen peer's link is given up, so that only a peer that is alive and slow gets here.
@@ -65,29 +70,8 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// Time for shares that were moved at the end of the grace: a few round trips to peers that are known to answer.
 pub const GRACE_MOVED: Duration = Duration::from_millis(500);
 
-/// Busy answers in a row before a peer loses its share; with the waits between them some ten seconds.
-pub const BUSY_TRIES_MAX: u32 = 10;
-
-/// Shortest and longest wait after a busy answer. The wait doubles from the shortest, or is what the peer asked for if
-/// that is longer.
-const BUSY_WAIT_MIN: Duration = Duration::from_millis(50);
-const BUSY_WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// An open share of which nothing was heard for so long is kept alive by asking its peer to open it again: a third of the
-/// time after which storage nodes give up an open share, so that one loss does no harm.
-pub const KEEP_EVERY: Duration = Duration::from_secs(20);
-
 /// Time for a peer to say which shares it holds. Also bounds how long a convergent upload waits to begin.
 pub const FIND_BUDGET: Duration = Duration::from_secs(2);
-
-/// Time for opening a share: one small disk operation in a queue of them.
-pub const OPEN_BUDGET: Duration = Duration::from_secs(10);
-
-/// Time for a block: 16 MiB over a line of 4.5 Mbit/s; what is slower than that does not carry a mesh.
-pub const WRITE_BUDGET: Duration = Duration::from_secs(30);
-
-/// Time for closing a share: reading nothing, but an fsync of what may be gigabytes on a slow disk.
-pub const CLOSE_BUDGET: Duration = Duration::from_secs(60);
 
 /// Bytes of blocks that one upload holds by default: three segments of 1 MiB coded 3-of-10, so that one is read while
 /// one is encoded and one is on its way.
@@ -113,6 +97,21 @@ pub struct Config {
     pub size_hint: Option<u64>,
     /// Bytes of blocks that may be held.
     pub window_bytes: usize,
+}
+
+impl Config {
+    fn shape(&self) -> Shape {
+        let (coding, segment_bytes) = (self.encoding.coding(), self.encoding.segment_bytes());
+        let geometry = self
+            .size_hint
+            .map(|size| Geometry::new(size, segment_bytes, coding));
+        let known = geometry.and_then(Result::ok);
+        Shape {
+            coding,
+            segment_bytes,
+            reserve_bytes: known.map_or(0, |geometry| ShareLayout::new(geometry).share_file_bytes()),
+        }
+    }
 }
 
 /// What the shell has to do, in this order.
@@ -209,6 +208,7 @@ pub struct UploadTimings {
 pub struct Upload {
     config: Config,
     phase: Phase,
+    shape: Shape,
     peers: Vec<Peer>,
     shares: Vec<Share>,
     calls: Calls<Purpose>,
@@ -250,12 +250,7 @@ struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Find { peer: usize },
-    Open { share: usize },
-    Check { share: usize },
-    Write { share: usize, segment: u64 },
-    Close { share: usize },
-    Put { share: usize },
-    Keep { share: usize },
+    Share { share: usize, ask: Ask },
 }
 
 /// Moments that the timings are made of.
@@ -287,6 +282,7 @@ impl Upload {
             .clamp(*WINDOW_SEGMENTS.start(), *WINDOW_SEGMENTS.end());
         let mut upload = Self {
             phase: Phase::Choosing,
+            shape: config.shape(),
             peers,
             shares: coding.shares().map(Share::new).collect(),
             calls: Calls::new(),
@@ -419,10 +415,12 @@ impl Upload {
 
     fn send(&mut self, now: Mono, peer: usize, purpose: Purpose, request: Request) -> Token {
         let (lane, budget) = match purpose {
-            Purpose::Find { .. } | Purpose::Check { .. } => (Lane::Interactive, FIND_BUDGET),
-            Purpose::Open { .. } | Purpose::Keep { .. } => (Lane::Interactive, OPEN_BUDGET),
-            Purpose::Write { .. } | Purpose::Put { .. } => (Lane::Bulk, WRITE_BUDGET),
-            Purpose::Close { .. } => (Lane::Interactive, CLOSE_BUDGET),
+            Purpose::Find { .. } => (Lane::Interactive, FIND_BUDGET),
+            Purpose::Share { ask, .. } => {
+                let heavy = matches!(ask, Ask::Write(_) | Ask::Put);
+                let lane = if heavy { Lane::Bulk } else { Lane::Interactive };
+                (lane, ask.budget(FIND_BUDGET))
+            }
         };
         let token = self.calls.open(now, budget, purpose);
         let peer = self.peers[peer].id;

@@ -79,7 +79,7 @@ impl Check {
         let mut sharemap: BTreeMap<ShareNumber, Vec<NodeId>> = BTreeMap::new();
         let mut corrupt = Vec::new();
         for copy in &self.copies {
-            let peer = self.peers[copy.peer].id;
+            let peer = self.survey.peers()[copy.peer].id;
             match copy.state {
                 CopyState::Good => sharemap.entry(copy.share).or_default().push(peer),
                 CopyState::Corrupt(what) => corrupt.push(CorruptShare {
@@ -98,7 +98,7 @@ impl Check {
             .iter()
             .flat_map(|(share, peers)| peers.iter().map(|peer| (*peer, *share)))
             .collect::<Vec<_>>();
-        let responding = self.peers.iter().filter(|peer| peer.responded);
+        let responding = self.survey.peers().iter().filter(|peer| peer.responded);
         CheckReport {
             si: self.config.file.si,
             coding: self.config.file.coding,
@@ -108,7 +108,7 @@ impl Check {
             corrupt,
             incompatible: self.incompatible.clone(),
             responding: responding.map(|peer| peer.id).collect(),
-            silent: self.silent(),
+            silent: self.survey.silent(),
             blocks: self.progress.blocks,
             received_bytes: self.progress.received_bytes,
             locate: self.located,

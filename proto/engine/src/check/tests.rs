@@ -6,6 +6,7 @@ use truckee_grid::pipeline::check_blocks;
 
 use super::*;
 use crate::transfer::model::{Body, World, encoding, node, plaintext, run_upload, upload_config};
+use crate::transfer::survey::FINDS_MAX;
 use crate::upload::UploadDone;
 
 const LEN: usize = 20 * 1024 + 100;

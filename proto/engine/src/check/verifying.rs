@@ -1,16 +1,16 @@
 //! Reading every block of every share, and what came of it.
 
-use bytes::Bytes;
 use truckee_grid::ids::SegmentIndex;
-use truckee_grid::pipeline::{BadBlockReason, FetchedBlock};
+use truckee_grid::pipeline::BadBlockReason;
 use truckee_wire::message::{BlockRead, ReadBlock, Request, Response};
 
 use super::{
-    BATCH_BLOCKS, Batch, Check, CheckError, Copy, CopyState, Corruption, Effect, LOST_TRIES_MAX, Phase,
-    Purpose, READS_PER_SHARE, REST, TRIES_MAX, WINDOW_BYTES, rest,
+    BATCH_BLOCKS, Batch, Check, CheckError, Copy, CopyState, Corruption, Effect, Phase, Purpose,
+    READS_PER_SHARE, WINDOW_BYTES,
 };
 use crate::time::Mono;
-use crate::transfer::{PeerWhy, Verdict};
+use crate::transfer::survey::{LOST_TRIES_MAX, REST, TRIES_MAX, rest};
+use crate::transfer::{self, PeerWhy, Verdict};
 
 impl Check {
     pub(super) fn begin_verifying(&mut self) {
@@ -112,17 +112,7 @@ impl Check {
 
     fn on_block(&mut self, index: usize, segment: u64, read: BlockRead) {
         self.progress.received_bytes += read.block.len() as u64;
-        let block_path: Bytes = read.block_path.iter().flat_map(|hash| hash.0).collect();
-        let leaf = read.sealed.leaf.0.into_iter();
-        let sealed_path: Bytes = leaf
-            .chain(read.sealed.path.iter().flat_map(|hash| hash.0))
-            .collect();
-        let block = FetchedBlock {
-            share: self.copies[index].share,
-            block: read.block,
-            block_path,
-            sealed_path,
-        };
+        let block = transfer::fetched(self.copies[index].share, read);
         self.waiting.push((index, SegmentIndex(segment), block));
     }
 
@@ -178,9 +168,7 @@ impl Check {
     fn lose(&mut self, index: usize, why: PeerWhy) {
         self.give_up(index, CopyState::Lost);
         if why != PeerWhy::NoShare {
-            let peer = &mut self.peers[self.copies[index].peer];
-            peer.responded = false;
-            peer.why = Some(why);
+            self.survey.take_back(self.copies[index].peer, why);
         }
     }
 

@@ -1,15 +1,14 @@
 //! What the end of each request, and of each decoding, means.
 
-use bytes::Bytes;
 use truckee_grid::ids::{SegmentIndex, ShareNumber};
-use truckee_grid::pipeline::{BadBlock, DecodeError, DecodedSegment, FetchedBlock};
+use truckee_grid::pipeline::{BadBlock, DecodeError, DecodedSegment};
 use truckee_wire::message::{BlockRead, Response};
 
 use super::fetch::Stage;
 use super::peer::Reach;
 use super::{BUSY_REST, Corruption, Download, DownloadError, Purpose};
 use crate::time::Mono;
-use crate::transfer::{PeerWhy, Token, Verdict};
+use crate::transfer::{self, PeerWhy, Token, Verdict};
 
 impl Download {
     pub(super) fn on_verdict(
@@ -93,20 +92,7 @@ impl Download {
         let Some(fetch) = self.fetches.get_mut(&segment).filter(|fetch| fetch.is_fetching()) else {
             return;
         };
-        let block_path: Bytes = read.block_path.iter().flat_map(|hash| hash.0).collect();
-        let sealed_path: Bytes = read
-            .sealed
-            .leaf
-            .0
-            .into_iter()
-            .chain(read.sealed.path.iter().flat_map(|hash| hash.0))
-            .collect();
-        let block = FetchedBlock {
-            share,
-            block: read.block,
-            block_path,
-            sealed_path,
-        };
+        let block = transfer::fetched(share, read);
         fetch.got.entry(share).or_insert((peer, block));
     }
 

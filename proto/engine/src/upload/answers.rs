@@ -1,22 +1,19 @@
 //! What the end of each request means.
 
-use truckee_wire::message::{FailureCode, FoundShares, Response};
+use truckee_wire::message::{FoundShares, Response};
 
-use super::share::{Loss, Place, Stage};
-use super::{BUSY_TRIES_MAX, Purpose, Upload};
+use super::share::{Loss, Place};
+use super::{Purpose, Upload};
 use crate::time::Mono;
+use crate::transfer::supply::Ask;
+use crate::transfer::writer::Step;
 use crate::transfer::{PeerWhy, Verdict};
 
 impl Upload {
     pub(super) fn on_verdict(&mut self, now: Mono, purpose: Purpose, verdict: Verdict) {
         match purpose {
             Purpose::Find { peer } => return self.on_found(now, peer, verdict),
-            Purpose::Write { share, segment } => self.on_block(now, share, segment, &verdict),
-            Purpose::Keep { share } => self.on_kept(now, share, &verdict),
-            Purpose::Open { share }
-            | Purpose::Check { share }
-            | Purpose::Close { share }
-            | Purpose::Put { share } => self.on_request(now, share, purpose, verdict),
+            Purpose::Share { share, ask } => self.on_share_verdict(now, share, ask, verdict),
         }
         self.after_answer(now);
     }
@@ -48,87 +45,21 @@ impl Upload {
         }
     }
 
-    fn on_block(&mut self, now: Mono, share: usize, segment: u64, verdict: &Verdict) {
+    fn on_share_verdict(&mut self, now: Mono, share: usize, ask: Ask, verdict: Verdict) {
         let Some(writer) = self.shares[share].writer() else {
             return;
         };
         let peer = writer.peer;
-        match *verdict {
-            Verdict::Done(Response::BlockWritten) => {
-                writer.acknowledged(segment);
-                self.marks.last_acked = Some(now);
-            }
-            Verdict::Done(_) => return self.lose(now, share, PeerWhy::WrongAnswer),
-            Verdict::Again(wait) => {
-                // All blocks of a window may come back busy: that is one refusal, not many.
-                let first = !writer.is_rewinding();
-                writer.refused(segment);
-                if first && writer.wait(now, wait) > BUSY_TRIES_MAX {
-                    return self.lose(now, share, PeerWhy::StayedBusy);
-                }
-            }
-            Verdict::Failed(PeerWhy::Refused {
-                code: FailureCode::BadRequest,
-            }) if writer.is_rewinding() => {
-                writer.refused(segment);
-            }
-            Verdict::Failed(why) => return self.lose(now, share, why),
-            Verdict::Gone(why) => return self.lose_peer(now, peer, why),
-        }
-        self.advance(now, share);
-    }
-
-    /// Whatever a peer answers that can be reached: the next block shows whether the share is still open.
-    fn on_kept(&mut self, now: Mono, share: usize, verdict: &Verdict) {
-        let Some(writer) = self.shares[share].writer() else {
-            return;
-        };
-        writer.keep_out = None;
-        let peer = writer.peer;
-        if let Verdict::Gone(why) = verdict {
-            self.lose_peer(now, peer, *why);
-        }
-    }
-
-    fn on_request(&mut self, now: Mono, share: usize, purpose: Purpose, verdict: Verdict) {
-        let Some(writer) = self.shares[share].writer() else {
-            return;
-        };
-        let peer = writer.peer;
-        let response = match verdict {
-            Verdict::Done(response) => response,
-            Verdict::Again(wait) => {
-                writer.request_out = None;
-                // A busy peer has opened nothing.
-                writer.opened &= !matches!(purpose, Purpose::Open { .. });
-                if writer.wait(now, wait) > BUSY_TRIES_MAX {
-                    self.lose(now, share, PeerWhy::StayedBusy);
-                }
-                return;
-            }
-            Verdict::Failed(why) => return self.lose(now, share, why),
-            Verdict::Gone(why) => return self.lose_peer(now, peer, why),
-        };
-        match (purpose, response) {
-            (Purpose::Open { .. }, Response::ShareOpened { already_there: false }) => {
-                writer.answered(Stage::Open);
-            }
-            (Purpose::Open { .. }, Response::ShareOpened { already_there: true }) => {
-                writer.opened = false;
-                writer.answered(Stage::Checking);
-            }
-            (Purpose::Put { .. }, Response::SharePut { already_there: true }) => {
-                writer.answered(Stage::Checking);
-            }
-            (Purpose::Put { .. }, Response::SharePut { already_there: false })
-            | (Purpose::Close { .. }, Response::ShareClosed) => {
+        match writer.on_verdict(now, ask, verdict) {
+            Step::GoOn => {}
+            Step::Took => self.marks.last_acked = Some(now),
+            Step::Durable => {
                 self.marks.last_acked.get_or_insert(now);
                 self.shares[share].place = Place::Durable { peer, existed: false };
             }
-            (Purpose::Check { .. }, Response::FoundShares(found)) => {
-                return self.on_checked(now, share, found);
-            }
-            _ => return self.lose(now, share, PeerWhy::WrongAnswer),
+            Step::Had(found) => return self.on_checked(now, share, found),
+            Step::Lost(why) => return self.lose(now, share, why),
+            Step::Gone(why) => return self.lose_peer(now, peer, why),
         }
         self.advance(now, share);
     }

@@ -3,10 +3,11 @@
 use truckee_grid::ids::SegmentIndex;
 use truckee_wire::message::FileFacts;
 
-use super::share::{Loss, Place, Stage, Writer};
+use super::share::{Loss, Place};
 use super::{Effect, GRACE, GRACE_MOVED, Grace, Phase, Upload, UploadDone, UploadError};
 use crate::time::Mono;
 use crate::transfer::PeerWhy;
+use crate::transfer::writer::{Stage, Writer};
 
 impl Upload {
     /// All segments are encoded: what the shares say of the file is now known.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use truckee_grid::ids::{NodeId, ShareNumber};
 use truckee_grid::placement;
-use truckee_wire::message::{AbortShare, FileFacts, FindShares, Request};
+use truckee_wire::message::{FileFacts, FindShares, Request};
 
-use super::share::{Loss, Place, Stage, Writer};
+use super::share::{Loss, Place};
 use super::{Effect, NotHappy, OPEN_BUDGET, Phase, Purpose, Upload, UploadError};
 use crate::time::Mono;
+use crate::transfer::writer::{Stage, Writer};
 use crate::transfer::{PeerReport, PeerWhy};
 
 impl Upload {
@@ -202,14 +203,9 @@ impl Upload {
 
     /// Tells a peer to forget a share of this upload, open or finished.
     pub(super) fn notify_abort(&mut self, share: usize, peer: usize) {
-        let abort = AbortShare {
-            si: self.config.si,
-            share: self.shares[share].number,
-            upload: self.config.upload,
-        };
         self.effects.push_back(Effect::Notify {
             peer: self.peers[peer].id,
-            request: Request::AbortShare(abort),
+            request: self.name_of(share).abort(),
             budget: OPEN_BUDGET,
         });
     }

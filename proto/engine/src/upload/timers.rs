@@ -111,12 +111,7 @@ impl Purpose {
     fn share(self) -> Option<usize> {
         match self {
             Purpose::Find { .. } => None,
-            Purpose::Open { share }
-            | Purpose::Keep { share }
-            | Purpose::Check { share }
-            | Purpose::Write { share, .. }
-            | Purpose::Close { share }
-            | Purpose::Put { share } => Some(share),
+            Purpose::Share { share, .. } => Some(share),
         }
     }
 }

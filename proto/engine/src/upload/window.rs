@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use truckee_grid::ids::SegmentIndex;
+use truckee_grid::ids::{SegmentIndex, ShareNumber};
 use truckee_grid::params::Coding;
 use truckee_grid::pipeline::{EncodedSegment, FileSeal, FileTrees, SealFileError};
 
 use crate::time::Mono;
+use crate::transfer::supply::{Piece, Pieces};
 
 /// See the module.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ impl Window {
     }
 
     /// A segment that is held and encoded.
-    pub(super) fn coded(&self, segment: u64) -> Option<&EncodedSegment> {
+    fn coded(&self, segment: u64) -> Option<&EncodedSegment> {
         let at = usize::try_from(segment.checked_sub(self.base)?).ok()?;
         self.held.get(at)?.coded.as_ref()
     }
@@ -136,5 +137,16 @@ impl Window {
     /// What the shares say of the file, after the last segment.
     pub(super) fn seal(&self, segment_bytes: u32) -> Result<FileSeal, SealFileError> {
         self.trees.finish(self.file_bytes, segment_bytes)
+    }
+}
+
+impl Pieces for Window {
+    fn piece(&self, share: ShareNumber, segment: u64) -> Option<Piece> {
+        let coded = self.coded(segment)?;
+        Some(Piece {
+            block: coded.blocks.get(share.index())?.clone(),
+            block_leaf: *coded.block_leaves.get(share.index())?,
+            sealed_leaf: coded.sealed_leaf,
+        })
     }
 }

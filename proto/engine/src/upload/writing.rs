@@ -1,13 +1,11 @@
 //! Sends what the shares can send: opens, blocks, closes, whole shares.
 
-use truckee_grid::geometry::Geometry;
-use truckee_grid::ids::SegmentIndex;
-use truckee_grid::share::ShareLayout;
-use truckee_wire::message::{CloseShare, FindShares, OpenShare, PutShare, Request, WriteBlock};
+use truckee_wire::message::Request;
 
-use super::share::Stage;
 use super::{Effect, Phase, Purpose, Upload};
 use crate::time::Mono;
+use crate::transfer::supply::{Ask, ShareName, Supply};
+use crate::transfer::writer::Stage;
 
 impl Upload {
     pub(super) fn advance_all(&mut self, now: Mono) {
@@ -19,150 +17,46 @@ impl Upload {
 
     /// Sends all that this share can send now.
     pub(super) fn advance(&mut self, now: Mono, share: usize) {
-        if self.phase != Phase::Writing {
-            return;
-        }
-        let Some(writer) = self.shares[share].writer() else {
-            return;
-        };
-        if writer.retry_at.is_some() || writer.request_out.is_some() {
-            return;
-        }
-        match writer.stage {
-            Stage::Opening => self.send_open(now, share),
-            Stage::Open => self.send_blocks(now, share),
-            Stage::Closing => self.send_close(now, share),
-            Stage::Putting => self.send_put(now, share),
-            Stage::Checking => self.send_check(now, share),
-        }
-    }
-
-    fn send_open(&mut self, now: Mono, share: usize) {
-        let request = self.open_request(share);
-        self.send_one(now, share, Purpose::Open { share }, request);
-        if let Some(writer) = self.shares[share].writer() {
-            writer.opened = true;
+        while self.phase == Phase::Writing {
+            let supply = Supply {
+                name: self.name_of(share),
+                shape: self.shape,
+                end: self.window.encoded_end(),
+                pieces: &self.window,
+                file: self.file.as_ref(),
+            };
+            let writer = self.shares[share].writer();
+            let Some((ask, request)) = writer.and_then(|writer| writer.next_request(&supply)) else {
+                return;
+            };
+            if matches!(ask, Ask::Write(_) | Ask::Put) {
+                self.marks.first_sent.get_or_insert(now);
+            }
+            self.ask(now, share, ask, request);
         }
     }
 
     /// Tells the peer of an open share that the upload lives, by asking it to open the share again.
     pub(super) fn send_keep(&mut self, now: Mono, share: usize) {
-        let request = self.open_request(share);
+        let request = self.name_of(share).open(self.shape);
+        self.ask(now, share, Ask::Keep, request);
+    }
+
+    fn ask(&mut self, now: Mono, share: usize, ask: Ask, request: Request) {
         let Some(peer) = self.shares[share].live_peer() else {
             return;
         };
-        let token = self.send(now, peer, Purpose::Keep { share }, request);
+        let token = self.send(now, peer, Purpose::Share { share, ask }, request);
         if let Some(writer) = self.shares[share].writer() {
-            writer.keep_out = Some(token);
-            writer.last_sent = now;
+            writer.sent(now, ask, token);
         }
     }
 
-    fn open_request(&self, share: usize) -> Request {
-        Request::OpenShare(OpenShare {
+    pub(super) fn name_of(&self, share: usize) -> ShareName {
+        ShareName {
             si: self.config.si,
             share: self.shares[share].number,
             upload: self.config.upload,
-            coding: self.config.encoding.coding(),
-            segment_bytes: self.config.encoding.segment_bytes(),
-            reserve_bytes: self.reserve_bytes(),
-        })
-    }
-
-    fn reserve_bytes(&self) -> u64 {
-        let encoding = &self.config.encoding;
-        let geometry = self
-            .config
-            .size_hint
-            .and_then(|size| Geometry::new(size, encoding.segment_bytes(), encoding.coding()).ok());
-        geometry.map_or(0, |geometry| ShareLayout::new(geometry).share_file_bytes())
-    }
-
-    fn send_blocks(&mut self, now: Mono, share: usize) {
-        let number = self.shares[share].number;
-        let (si, upload) = (self.config.si, self.config.upload);
-        let end = self.window.encoded_end();
-        while let Some(writer) = self.shares[share].writer()
-            && let Some(segment) = writer.next_block(end)
-            && let Some(coded) = self.window.coded(segment)
-        {
-            let peer = writer.peer;
-            let request = WriteBlock {
-                si,
-                share: number,
-                upload,
-                segment: SegmentIndex(segment),
-                block_leaf: coded.block_leaves[number.index()],
-                sealed_leaf: coded.sealed_leaf,
-                block: coded.blocks[number.index()].clone(),
-            };
-            let token = self.send(
-                now,
-                peer,
-                Purpose::Write { share, segment },
-                Request::WriteBlock(request),
-            );
-            self.marks.first_sent.get_or_insert(now);
-            let Some(writer) = self.shares[share].writer() else {
-                return;
-            };
-            writer.blocks_out.insert(segment, token);
-            writer.next = segment + 1;
-            writer.last_sent = now;
-        }
-        let complete = self.window.all_encoded() && self.file.is_some();
-        if let Some(writer) = self.shares[share].writer()
-            && complete
-            && writer.done == end
-        {
-            writer.stage = Stage::Closing;
-            self.send_close(now, share);
-        }
-    }
-
-    fn send_close(&mut self, now: Mono, share: usize) {
-        let Some(file) = self.file.clone() else { return };
-        let request = CloseShare {
-            si: self.config.si,
-            share: self.shares[share].number,
-            upload: self.config.upload,
-            file,
-        };
-        self.send_one(now, share, Purpose::Close { share }, Request::CloseShare(request));
-    }
-
-    fn send_put(&mut self, now: Mono, share: usize) {
-        let number = self.shares[share].number;
-        let (Some(file), Some(coded)) = (self.file.clone(), self.window.coded(0)) else {
-            return;
-        };
-        let block = coded.blocks[number.index()].clone();
-        let request = PutShare {
-            si: self.config.si,
-            share: number,
-            file,
-            block,
-        };
-        self.marks.first_sent.get_or_insert(now);
-        self.send_one(now, share, Purpose::Put { share }, Request::PutShare(request));
-    }
-
-    fn send_check(&mut self, now: Mono, share: usize) {
-        let request = FindShares {
-            si: self.config.si,
-            inline_bytes_max: 0,
-        };
-        self.send_one(now, share, Purpose::Check { share }, Request::FindShares(request));
-    }
-
-    fn send_one(&mut self, now: Mono, share: usize, purpose: Purpose, request: Request) {
-        let Some(peer) = self.shares[share].live_peer() else {
-            return;
-        };
-        let token = self.send(now, peer, purpose, request);
-        if let Some(writer) = self.shares[share].writer() {
-            writer.request_out = Some(token);
-            writer.last_sent = now;
         }
     }
 
