@@ -7,6 +7,7 @@ pub mod drive;
 pub mod heal;
 pub mod invite;
 pub mod membership;
+pub mod repair;
 pub mod restart;
 pub mod scrub;
 pub mod session;

@@ -22,7 +22,7 @@ pub(crate) mod writer;
 #[cfg(test)]
 pub(crate) mod model;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// How long after the end of its budget a request is given up even if nobody reported it expired: the session reports
 /// it at the end of the budget, so this only ends a transfer whose carrier broke its promise.

@@ -17,8 +17,8 @@ use truckee_grid::merkle::Tree;
 use truckee_grid::params::{Coding, Encoding};
 use truckee_grid::pipeline::{SegmentCoder, SegmentDecoder, decode_segment, encode_segment};
 use truckee_wire::message::{
-    BlockRead, Failure, FailureCode, FileFacts, FoundShares, OpenShare, Request, Response, SealedProof,
-    WriteBlock,
+    BlockRead, CloseShare, Failure, FailureCode, FileFacts, FoundShares, OpenShare, Request, Response,
+    SealedProof, WriteBlock,
 };
 
 use super::Token;
@@ -26,6 +26,8 @@ use crate::download::{self, Corruption, Download, DownloadDone, DownloadError};
 use crate::session::CallError;
 use crate::time::Mono;
 use crate::upload::{self, BodyFault, Upload, UploadDone, UploadError};
+
+pub(crate) mod repairing;
 
 /// One way of a message, unless a peer is slower.
 pub(crate) const HOP: Duration = Duration::from_millis(1);
@@ -73,7 +75,7 @@ pub(crate) fn encoding(k: u32, n: u32, happy: u32) -> Encoding {
 }
 
 /// A complete share.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) blocks: Vec<Bytes>,
     pub(crate) block_leaves: Vec<Hash>,
@@ -92,7 +94,8 @@ pub(crate) struct Open {
 #[derive(Default)]
 pub(crate) struct ModelPeer {
     pub(crate) shares: BTreeMap<ShareNumber, Stored>,
-    pub(crate) open: BTreeMap<ShareNumber, Open>,
+    /// Shares that are being written, each by one upload or repair.
+    pub(crate) open: BTreeMap<(UploadId, ShareNumber), Open>,
     /// Extra time before it answers anything.
     pub(crate) delay: Duration,
     /// Says nothing from then on; its link is lost [`LINK_LIFE`] after the next request.
@@ -122,10 +125,10 @@ pub(crate) struct ModelPeer {
     /// Answers everything with the wrong kind of answer.
     pub(crate) talks_nonsense: bool,
     pub(crate) aborted: BTreeSet<ShareNumber>,
-    /// Shares that the running upload may take back.
-    pub(crate) fresh: BTreeSet<ShareNumber>,
+    /// Shares that who wrote them may take back, if that was said.
+    pub(crate) fresh: BTreeMap<ShareNumber, Option<UploadId>>,
     /// When each open share got something last.
-    pub(crate) active_at: BTreeMap<ShareNumber, Mono>,
+    pub(crate) active_at: BTreeMap<(UploadId, ShareNumber), Mono>,
     pub(crate) served: Vec<&'static str>,
     pub(crate) reads: BTreeSet<(ShareNumber, u64)>,
 }
@@ -240,10 +243,10 @@ impl World {
             return answer(back, Err(CallError::LinkLost));
         }
         peer.give_up_idle(now);
-        if let Request::OpenShare(OpenShare { share, .. }) | Request::WriteBlock(WriteBlock { share, .. }) =
-            request
+        if let Request::OpenShare(OpenShare { upload, share, .. })
+        | Request::WriteBlock(WriteBlock { upload, share, .. }) = request
         {
-            peer.active_at.insert(*share, now);
+            peer.active_at.insert((*upload, *share), now);
         }
         let result = peer.serve(request).map_err(CallError::Refused);
         answer(back, result);
@@ -275,21 +278,25 @@ impl ModelPeer {
             return Ok(Response::RosterPushed);
         }
         match request {
-            Request::FindShares(find) => Ok(self.find(find.inline_bytes_max)),
+            Request::FindShares(find) => {
+                self.fresh.clear();
+                Ok(self.find(find.inline_bytes_max))
+            }
             Request::OpenShare(open) => {
                 if self.shares.contains_key(&open.share) {
+                    self.fresh.remove(&open.share);
                     return Ok(Response::ShareOpened { already_there: true });
                 }
                 if self.full {
                     return Err(refuse(FailureCode::Full));
                 }
-                self.open.entry(open.share).or_default();
+                self.open.entry((open.upload, open.share)).or_default();
                 Ok(Response::ShareOpened { already_there: false })
             }
             Request::WriteBlock(write) => {
                 let open = self
                     .open
-                    .get_mut(&write.share)
+                    .get_mut(&(write.upload, write.share))
                     .ok_or(refuse(FailureCode::BadRequest))?;
                 if open.blocks.len() as u64 != write.segment.0 {
                     return Err(refuse(FailureCode::BadRequest));
@@ -299,48 +306,20 @@ impl ModelPeer {
                 open.sealed_leaves.push(write.sealed_leaf);
                 Ok(Response::BlockWritten)
             }
-            Request::CloseShare(close) => {
-                let open = self
-                    .open
-                    .remove(&close.share)
-                    .ok_or(refuse(FailureCode::BadRequest))?;
-                let root = Tree::from_leaves(open.block_leaves.clone()).map(|tree| tree.root());
-                let sealed = Tree::from_leaves(open.sealed_leaves.clone()).map(|tree| tree.root());
-                assert_eq!(
-                    root,
-                    Some(close.file.share_roots[close.share.index()]),
-                    "roots sent must fit the blocks"
-                );
-                assert_eq!(sealed, Some(*close.file.ueb.sealed_root()));
-                let Open {
-                    blocks,
-                    block_leaves,
-                    sealed_leaves,
-                } = open;
-                let file = close.file.clone();
-                self.shares.insert(
-                    close.share,
-                    Stored {
-                        blocks,
-                        block_leaves,
-                        sealed_leaves,
-                        file,
-                    },
-                );
-                self.fresh.insert(close.share);
-                Ok(Response::ShareClosed)
-            }
+            Request::CloseShare(close) => self.close(close),
             Request::AbortShare(abort) => {
-                self.open.remove(&abort.share);
-                if self.fresh.remove(&abort.share) {
+                self.open.remove(&(abort.upload, abort.share));
+                let owner = self.fresh.get(&abort.share);
+                if owner.is_some_and(|owner| owner.is_none_or(|owner| owner == abort.upload)) {
+                    self.fresh.remove(&abort.share);
                     self.shares.remove(&abort.share);
                 }
                 self.aborted.insert(abort.share);
                 Ok(Response::ShareAborted)
             }
             Request::PutShare(put) => {
-                if self.shares.contains_key(&put.share) {
-                    return Ok(Response::SharePut { already_there: true });
+                if let Some(there) = self.exists(put.share, &put.file)? {
+                    return Ok(there);
                 }
                 if self.full {
                     return Err(refuse(FailureCode::Full));
@@ -352,12 +331,54 @@ impl ModelPeer {
                     file: put.file.clone(),
                 };
                 self.shares.insert(put.share, stored);
-                self.fresh.insert(put.share);
+                self.fresh.insert(put.share, None);
                 Ok(Response::SharePut { already_there: false })
             }
             Request::ReadBlock(read) => self.read(read.share, read.segment.0),
             _ => Err(refuse(FailureCode::Unsupported)),
         }
+    }
+
+    /// A share that is there already: of the same file, or not.
+    fn exists(&mut self, share: ShareNumber, file: &FileFacts) -> Result<Option<Response>, Failure> {
+        match self.shares.get(&share) {
+            None => Ok(None),
+            Some(there) if there.file == *file => {
+                self.fresh.remove(&share);
+                Ok(Some(Response::SharePut { already_there: true }))
+            }
+            Some(_) => Err(refuse(FailureCode::BadRequest)),
+        }
+    }
+
+    fn close(&mut self, close: &CloseShare) -> Result<Response, Failure> {
+        let open = self.open.remove(&(close.upload, close.share));
+        let open = open.ok_or(refuse(FailureCode::BadRequest))?;
+        let root = Tree::from_leaves(open.block_leaves.clone()).map(|tree| tree.root());
+        let sealed = Tree::from_leaves(open.sealed_leaves.clone()).map(|tree| tree.root());
+        assert_eq!(
+            root,
+            Some(close.file.share_roots[close.share.index()]),
+            "roots sent must fit the blocks"
+        );
+        assert_eq!(sealed, Some(*close.file.ueb.sealed_root()));
+        if self.exists(close.share, &close.file)?.is_some() {
+            return Ok(Response::ShareClosed);
+        }
+        let Open {
+            blocks,
+            block_leaves,
+            sealed_leaves,
+        } = open;
+        let stored = Stored {
+            blocks,
+            block_leaves,
+            sealed_leaves,
+            file: close.file.clone(),
+        };
+        self.shares.insert(close.share, stored);
+        self.fresh.insert(close.share, Some(close.upload));
+        Ok(Response::ShareClosed)
     }
 
     fn find(&self, inline_bytes_max: u32) -> Response {

@@ -16,7 +16,7 @@ const SEEDS: u64 = 2_000;
 
 const SHAPES: [(u32, u32, u32); 5] = [(3, 10, 7), (1, 1, 1), (1, 3, 2), (4, 7, 5), (2, 5, 1)];
 
-fn some_fault(dice: &mut Dice, world: &World, peer: &mut ModelPeer) {
+pub(crate) fn some_fault(dice: &mut Dice, world: &World, peer: &mut ModelPeer) {
     let soon = world.now + Duration::from_millis(dice.roll(120));
     match dice.roll(9) {
         0 => peer.frozen_from = Some(soon),
@@ -31,7 +31,7 @@ fn some_fault(dice: &mut Dice, world: &World, peer: &mut ModelPeer) {
     }
 }
 
-fn heal(world: &mut World) {
+pub(crate) fn heal(world: &mut World) {
     for peer in world.peers.values_mut() {
         let shares = std::mem::take(&mut peer.shares);
         *peer = ModelPeer {

@@ -1,0 +1,285 @@
+//! Where blocks come from, how many are held, and how many may be moved.
+
+use truckee_wire::message::{BlockRead, FailureCode, SealedProof};
+
+use super::*;
+use crate::transfer::model::ModelPeer;
+use crate::upload::KEEP_EVERY;
+
+type Change = fn(&mut ModelPeer);
+
+#[test]
+fn a_bad_copy_is_reported_and_another_share_used() {
+    let changes: [(Change, Corruption); 5] = [
+        (|peer| peer.bad_blocks_from = Some(0), Corruption::Block),
+        (|peer| peer.bad_blocks_from = Some(30), Corruption::Block),
+        (|peer| peer.bad_path = true, Corruption::Block),
+        (|peer| peer.bad_sealed_path = true, Corruption::Block),
+        (|peer| peer.admits_damage = true, Corruption::Admitted),
+    ];
+    for (index, (change, what)) in changes.into_iter().enumerate() {
+        let (mut world, _, originals) = stored(10, LEN);
+        wipe(&mut world, 5..7);
+        change(world.peer(1));
+        let repaired = run_repair(&Healer::of(&world), &mut world);
+        let report = repaired.report();
+        assert_eq!(report.outcome, RepairOutcome::Complete, "change {index}");
+        let expected = CorruptShare {
+            peer: node(1),
+            share: share(1),
+            what,
+        };
+        assert_eq!(report.findings.damage, [expected], "change {index}");
+        is_whole(&world, &originals);
+    }
+}
+
+#[test]
+fn a_block_of_the_wrong_length_is_damage() {
+    let (mut world, _, originals) = stored(10, LEN);
+    wipe(&mut world, 5..7);
+    let short = |peer: NodeId, request: &Request| {
+        let read = BlockRead {
+            block_path: Vec::new(),
+            sealed: SealedProof {
+                leaf: Hash([0; 32]),
+                path: Vec::new(),
+            },
+            block: bytes::Bytes::from_static(&[1; 3]),
+        };
+        let lies = peer == node(2) && matches!(request, Request::ReadBlock(_));
+        lies.then_some(Ok(Response::BlockRead(read)))
+    };
+    let repaired = run_repair_with(&Healer::of(&world), &mut world, &short);
+    let findings = &repaired.report().findings;
+    assert_eq!((findings.damage.len(), findings.damage[0].peer), (1, node(2)));
+    assert_eq!(findings.damage[0].what, Corruption::Block);
+    is_whole(&world, &originals);
+}
+
+#[test]
+fn with_too_few_good_shares_nothing_is_built_and_nothing_stays_open() {
+    for len in [700, LEN] {
+        let (mut world, _, originals) = stored(12, len);
+        wipe(&mut world, 0..3);
+        for bad in 3..8 {
+            world.peer(bad).bad_blocks_from = Some(u64::from(len == LEN) * 20);
+        }
+        let repaired = run_repair(&Healer::of(&world), &mut world);
+        let failed = repaired.failed();
+        assert_eq!(failed.error, RepairError::TooFewShares { have: 2, need: 3 });
+        assert_eq!(failed.findings.damage.len(), 5);
+        assert_eq!((world.holders().len(), world.open_shares()), (7, 0));
+        is_true(&world, &originals);
+    }
+}
+
+#[test]
+fn shares_that_decode_for_nothing_are_preferred() {
+    let (mut world, _, _) = stored(12, LEN);
+    wipe(&mut world, 4..6);
+    run_repair(&Healer::of(&world), &mut world);
+    let read_from: Vec<bool> = world.peers.values().map(|peer| !peer.reads.is_empty()).collect();
+    assert_eq!(read_from.iter().filter(|read| **read).count(), 3);
+    assert!(
+        read_from[..3].iter().all(|read| *read),
+        "the first k shares are the data"
+    );
+}
+
+#[test]
+fn a_slow_source_is_left_for_faster_ones() {
+    let (mut world, _, originals) = stored(10, LEN);
+    wipe(&mut world, 5..7);
+    world.peer(0).delay = Duration::from_millis(250);
+    let mut healer = Healer::of(&world);
+    healer.config.window_bytes = 8 * 1024;
+    let repaired = run_repair(&healer, &mut world);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+    assert!(
+        world.peer(0).reads.len() < 12,
+        "{} blocks of 41",
+        world.peer(0).reads.len()
+    );
+    is_whole(&world, &originals);
+}
+
+#[test]
+fn a_source_that_says_nothing_is_replaced_when_its_time_is_over() {
+    let (mut world, _, originals) = stored(10, LEN);
+    wipe(&mut world, 5..7);
+    let silent_from = world.now + Duration::from_millis(6);
+    world.peer(0).frozen_from = Some(silent_from);
+    world.peer(0).undead = true;
+    let repaired = run_repair(&Healer::of(&world), &mut world);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+    let bound = READ_BUDGET + Duration::from_secs(4);
+    assert!(
+        repaired.took > READ_BUDGET && repaired.took < bound,
+        "{:?}",
+        repaired.took
+    );
+    assert_eq!(
+        trouble(&repaired.report().findings, 0),
+        None,
+        "once is not enough to be given up"
+    );
+    is_whole(&world, &originals);
+}
+
+#[test]
+fn lost_sources_are_replaced_and_get_a_second_chance() {
+    // Seven are out of reach for a moment, three of the others are enough; or one comes back in time.
+    for (lost, back_after_ms) in [(4, None), (6, Some(300)), (6, None)] {
+        let (mut world, _, originals) = stored(12, LEN);
+        wipe(&mut world, 0..2);
+        let down_from = world.now + Duration::from_millis(12);
+        for index in 2..2 + lost {
+            world.peer(index).down_from = Some(down_from);
+            world.peer(index).up_again_at =
+                back_after_ms.map(|after| down_from + Duration::from_millis(after));
+        }
+        let repaired = run_repair(&Healer::of(&world), &mut world);
+        assert!(repaired.took < Duration::from_secs(4), "{:?}", repaired.took);
+        if lost == 4 || back_after_ms.is_some() {
+            assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+            is_whole(&world, &originals);
+        } else {
+            let failed = repaired.failed();
+            assert_eq!(failed.error, RepairError::TooFewShares { have: 2, need: 3 });
+            assert!(failed.to_string().contains("cannot be reached"), "{failed}");
+            assert_eq!(world.open_shares(), 0);
+        }
+    }
+}
+
+#[test]
+fn busy_sources_rest_and_those_that_stay_busy_are_given_up() {
+    let busy_reads = |world: &mut World, busy: std::ops::Range<u8>| {
+        let busy = |peer: NodeId, request: &Request| {
+            let reads = busy.contains(&peer.0[0]) && matches!(request, Request::ReadBlock(_));
+            let failure = truckee_wire::message::Failure::busy(Duration::from_millis(10), "as ordered");
+            reads.then_some(Err(CallError::Refused(failure)))
+        };
+        run_repair_with(&Healer::of(world), world, &busy)
+    };
+    let (mut world, _, originals) = stored(10, LEN);
+    wipe(&mut world, 7..10);
+    let repaired = busy_reads(&mut world, 0..4);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+    is_whole(&world, &originals);
+    let (mut world, _, _) = stored(10, LEN);
+    wipe(&mut world, 7..10);
+    let repaired = busy_reads(&mut world, 0..5);
+    let failed = repaired.failed();
+    assert_eq!(failed.error, RepairError::TooFewShares { have: 2, need: 3 });
+    assert!((0..5).all(|peer| trouble(&failed.findings, peer) == Some(PeerWhy::StayedBusy)));
+    assert!(repaired.took < Duration::from_secs(30), "{:?}", repaired.took);
+}
+
+#[test]
+fn a_source_that_has_no_share_or_talks_nonsense_is_left_alone() {
+    for nonsense in [false, true] {
+        let (mut world, _, originals) = stored(10, LEN);
+        wipe(&mut world, 7..10);
+        let lie = |peer: NodeId, request: &Request| {
+            let lies = peer == node(0) && matches!(request, Request::ReadBlock(_));
+            let answer = || {
+                if nonsense {
+                    Some(Ok(Response::BlockWritten))
+                } else {
+                    failure(FailureCode::NotFound)
+                }
+            };
+            lies.then(answer).flatten()
+        };
+        let repaired = run_repair_with(&Healer::of(&world), &mut world, &lie);
+        let findings = &repaired.report().findings;
+        assert!(findings.damage.is_empty());
+        assert_eq!(trouble(findings, 0), nonsense.then_some(PeerWhy::WrongAnswer));
+        is_whole(&world, &originals);
+    }
+}
+
+#[test]
+fn what_is_held_is_bounded_by_the_window() {
+    let mut most = Vec::new();
+    for window_bytes in [0, 4 * 1024, 20 * 1024, WINDOW_BYTES] {
+        let (mut world, _, originals) = stored(10, LEN);
+        wipe(&mut world, 0..4);
+        // One node takes its blocks slowly.
+        world.peer(0).delay = Duration::from_millis(40);
+        let mut healer = Healer::of(&world);
+        healer.config.window_bytes = window_bytes;
+        let repaired = run_repair(&healer, &mut world);
+        is_whole(&world, &originals);
+        most.push(repaired.held_most);
+    }
+    let segment = 384 * (3 + 4);
+    assert_eq!(most[0], segment, "one segment is always allowed");
+    assert_eq!(most[1], segment);
+    assert!(
+        most[2] > 4 * segment && most[2] <= 20 * 1024,
+        "the window is used: {} bytes",
+        most[2]
+    );
+    assert!(most[3] <= WINDOW_SEGMENTS_MAX * segment, "{} bytes", most[3]);
+}
+
+#[test]
+fn with_a_pace_no_more_is_moved_than_was_granted() {
+    for grant in [1, 1_000, 100_000] {
+        let (mut world, done, originals) = stored(10, 10 * 1024);
+        wipe(&mut world, 0..2);
+        let mut healer = Healer::of(&world);
+        healer.config.paced = true;
+        healer.grants = (Duration::from_millis(50), grant);
+        let repaired = run_repair(&healer, &mut world);
+        assert_eq!(repaired.overdrawn, 0);
+        let bytes = 5 * done.ueb.geometry().share_blocks_bytes();
+        let least = Duration::from_millis(50) * (bytes / grant) as u32;
+        assert!(repaired.took >= least, "{:?} for {bytes} bytes", repaired.took);
+        is_whole(&world, &originals);
+    }
+}
+
+#[test]
+fn what_had_to_be_moved_twice_is_made_up_for() {
+    let (mut world, done, originals) = stored(10, 60 * 1024);
+    wipe(&mut world, 0..2);
+    // Every block of two peers is bad from some segment on, and has to be read from others.
+    world.peer(2).bad_blocks_from = Some(5);
+    world.peer(3).bad_blocks_from = Some(9);
+    let mut healer = Healer::of(&world);
+    healer.config.paced = true;
+    healer.config.window_bytes = 8 * 1024;
+    healer.grants = (Duration::from_millis(50), 2_000);
+    let repaired = run_repair(&healer, &mut world);
+    let window = 8 * 1024;
+    assert!(repaired.overdrawn <= window, "{} bytes ahead", repaired.overdrawn);
+    let report = repaired.report();
+    let more = report.findings.read_bytes - 3 * done.ueb.geometry().share_blocks_bytes();
+    assert!(more > 0, "some blocks were read twice");
+    is_whole(&world, &originals);
+}
+
+#[test]
+fn open_shares_outlive_a_budget_that_takes_minutes() {
+    let (mut world, _, originals) = stored(10, 6 * 1024);
+    wipe(&mut world, 0..2);
+    let mut healer = Healer::of(&world);
+    healer.config.paced = true;
+    healer.config.window_bytes = 0;
+    healer.grants = (Duration::from_secs(130), 384 * 5);
+    let repaired = run_repair(&healer, &mut world);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+    assert!(repaired.took > 4 * KEEP_EVERY);
+    is_whole(&world, &originals);
+    // A node that dies meanwhile is noticed by then, and replaced.
+    let (mut world, _, originals) = stored(12, 6 * 1024);
+    wipe(&mut world, 0..2);
+    world.peer(0).down_from = Some(world.now + Duration::from_secs(150));
+    let repaired = run_repair(&healer, &mut world);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+    is_whole(&world, &originals);
+}
