@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use truckee_engine::repair::RepairOutcome;
 use truckee_tests::sim::model::Outcome;
 use truckee_tests::sim::scenario::Scenario;
 
@@ -191,6 +192,86 @@ fn a_client_that_vanishes_leaves_nothing() {
             (0, 0),
             "seed {seed}"
         );
+        story.ends_well();
+    }
+}
+
+#[test]
+fn a_storage_node_heals_a_file_whose_shares_were_lost() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 12);
+        let small = stored(&mut story, 900);
+        let large = stored(&mut story, 60_000);
+        let stores = story.stores();
+        let first = usize::try_from(seed % 12).unwrap_or(0);
+        let lost: Vec<usize> = (0..5).map(|index| stores[(first + index) % 12]).collect();
+        // New disks: the nodes come back with nothing.
+        story.kill(&lost);
+        story.wipe(&lost);
+        story.start(&lost);
+        story.settle();
+        for file in [&small, &large] {
+            let missing = 10 - story.sound_shares(file);
+            assert!(missing > 0, "seed {seed}: nothing is lost");
+            let healer = stores[(first + 5) % 12];
+            let order = story.repair(healer, file);
+            let (outcome, _) = story.wait_for(order);
+            let Outcome::Repaired(report) = outcome else {
+                panic!("seed {seed}: {outcome:?}");
+            };
+            assert_eq!(report.outcome, RepairOutcome::Complete, "seed {seed}");
+            assert_eq!(report.rebuilt().count(), missing, "seed {seed}");
+            assert_eq!(story.sound_shares(file), 10, "seed {seed}");
+        }
+        // Without those that had kept theirs: what the new disks were given is enough.
+        let others: Vec<usize> = stores
+            .iter()
+            .filter(|host| !lost.contains(host))
+            .copied()
+            .collect();
+        story.kill(&others);
+        let order = story.download(large, Duration::ZERO);
+        assert_eq!(story.wait_for(order).0, Outcome::Read, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_healer_that_dies_leaves_no_half_shares_and_another_one_goes_on() {
+    for seed in SEEDS {
+        let mut story = Scenario::new(seed, 12);
+        let file = stored(&mut story, 400_000);
+        let stores = story.stores();
+        story.wipe(&stores[..4]);
+        story.kill(&stores[..4]);
+        story.start(&stores[..4]);
+        story.settle();
+        let [first, second] = [stores[5], stores[8]];
+        let _order = story.repair(first, &file);
+        let mut waited = Duration::ZERO;
+        while story.shares_in_progress() == 0 {
+            assert!(waited < Duration::from_secs(1), "seed {seed}: nothing is written");
+            waited += Duration::from_millis(2);
+            story.pass(Duration::from_millis(2));
+        }
+        story.pass(Duration::from_millis(2 * seed));
+        assert!(
+            story.shares_in_progress() > 0,
+            "seed {seed}: the healer dies too late"
+        );
+        story.kill(&[first]);
+        story.pass(Duration::from_secs(1));
+        assert_eq!(story.shares_in_progress(), 0, "seed {seed}");
+        story.start(&[first]);
+        story.settle();
+        let orders = [story.repair(second, &file), story.repair(stores[9], &file)];
+        for order in orders {
+            let (outcome, _) = story.wait_for(order);
+            assert!(
+                matches!(&outcome, Outcome::Repaired(report) if report.outcome != RepairOutcome::Partial),
+                "seed {seed}: {outcome:?}"
+            );
+        }
+        assert_eq!(story.sound_shares(&file), 10, "seed {seed}");
         story.ends_well();
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use truckee_engine::repair::RepairReport;
 use truckee_engine::store::DiskOp;
 use truckee_grid::caps::ChkCap;
 use truckee_grid::ids::{Hash, ShareNumber, StorageIndex};
@@ -78,6 +79,8 @@ pub enum Outcome {
     Read,
     /// The directory is changed.
     Changed,
+    /// The file is repaired as far as it could be.
+    Repaired(Box<RepairReport>),
     /// The client was told why not.
     Failed(String),
     /// The gateway crashed.
@@ -89,6 +92,7 @@ pub enum Outcome {
 pub struct Model {
     promised: BTreeMap<(usize, ShareName), Hash>,
     spoilt: BTreeSet<(usize, ShareName)>,
+    taken_back: BTreeSet<(usize, ShareName)>,
     counted: BTreeSet<(usize, ShareName)>,
     files: Vec<StoredFile>,
     orders: BTreeMap<OrderId, Outcome>,
@@ -111,6 +115,7 @@ impl Model {
     /// The store on `host` removes a share that its uploader took back.
     pub fn share_taken_back(&mut self, host: usize, name: ShareName) {
         self.promised.remove(&(host, name));
+        self.taken_back.insert((host, name));
     }
 
     /// A crash has met a write that was under way: a share that was about to be removed may be there or not.
@@ -133,6 +138,11 @@ impl Model {
     /// Have the bits of this share on `host` ever turned?
     pub fn was_spoilt(&self, host: usize, name: ShareName) -> bool {
         self.spoilt.contains(&(host, name))
+    }
+
+    /// Has an uploader ever taken this share on `host` back?
+    pub fn was_taken_back(&self, host: usize, name: ShareName) -> bool {
+        self.taken_back.contains(&(host, name))
     }
 
     /// Have the bits of any share of this file on `host` ever turned?

@@ -12,9 +12,9 @@ use truckee_grid::params::{Coding, Encoding};
 use truckee_wire::message::Role;
 
 use super::mix::{Mix, Size};
-use super::model::{OrderId, Outcome, StoredFile, Violation};
+use super::model::{Model, OrderId, Outcome, StoredFile, Violation};
 use super::network::Way;
-use super::node::{DownloadOrder, Misbehaviour, UploadOrder};
+use super::node::{DownloadOrder, Misbehaviour, RepairOrder, UploadOrder};
 use super::rng::Rng;
 use super::scheduler::{MILLIS, Micros, SECONDS};
 use super::world::World;
@@ -128,6 +128,21 @@ impl Scenario {
         }
     }
 
+    /// Takes every share away from these nodes, as a new disk does.
+    pub fn wipe(&mut self, hosts: &[usize]) {
+        for host in hosts {
+            let names: Vec<_> = self.world.hosts[*host]
+                .disk
+                .shares()
+                .map(|(name, _)| name)
+                .collect();
+            for name in names {
+                self.world.hosts[*host].disk.remove(name);
+                self.world.model.share_spoilt(*host, name);
+            }
+        }
+    }
+
     /// Begins an upload of a file of `bytes` in segments of 4 KiB, k-of-n.
     ///
     /// # Panics
@@ -177,6 +192,18 @@ impl Scenario {
                 vanishes_after: None,
             },
         )
+    }
+
+    /// Begins a repair of a stored file by a node, which is not told which file is the right one.
+    pub fn repair(&mut self, host: usize, file: &StoredFile) -> OrderId {
+        let id = self.world.model.new_order(host);
+        let order = RepairOrder {
+            id,
+            si: file.cap.storage_index(),
+            ueb_hash: None,
+            grant: None,
+        };
+        self.world.repair(host, order)
     }
 
     /// The file that an upload has stored.
@@ -231,6 +258,11 @@ impl Scenario {
             .iter()
             .map(|host| host.disk.shares().count())
             .sum()
+    }
+
+    /// How many different shares of a file are on some disk, sound to the last bit.
+    pub fn sound_shares(&self, file: &StoredFile) -> usize {
+        Model::sound_shares(&file.cap, self.world.hosts.iter().map(|host| &host.disk))
     }
 
     /// How many shares are in progress on all disks together.

@@ -7,7 +7,7 @@ use truckee_grid::params::{Coding, Encoding};
 use truckee_wire::message::Role;
 
 use super::model::{OrderId, StoredFile};
-use super::node::{DownloadOrder, Misbehaviour, UploadOrder};
+use super::node::{DownloadOrder, Misbehaviour, RepairOrder, UploadOrder};
 use super::scheduler::{MILLIS, SECONDS};
 use super::world::{Event, World};
 
@@ -78,6 +78,22 @@ impl World {
         if self.hosts[gateway].frozen
             || self
                 .with_node(gateway, |node, ctx| node.download(ctx, order))
+                .is_none()
+        {
+            self.model.order_ended(id, super::model::Outcome::Lost);
+        }
+        self.collect();
+        id
+    }
+
+    /// Gives an order to a node; lost at once if the node is off.
+    pub(super) fn repair(&mut self, host: usize, order: RepairOrder) -> OrderId {
+        let id = order.id;
+        let note = format!("order {}: {order:?}", id.0);
+        self.trace.note(Some(host), "repair asked", note);
+        if self.hosts[host].frozen
+            || self
+                .with_node(host, |node, ctx| node.repair(ctx, order))
                 .is_none()
         {
             self.model.order_ended(id, super::model::Outcome::Lost);

@@ -9,6 +9,7 @@ mod drive;
 mod links;
 mod members;
 mod peer;
+mod repairs;
 mod socket;
 mod store;
 mod types;
@@ -24,7 +25,8 @@ use truckee_grid::placement::{Candidate, ring_order};
 use truckee_wire::message::{Failure, FailureCode, Lane, Request, RequestKind, Response, Role};
 
 pub use self::downloads::DownloadOrder;
-pub use self::types::{CallResult, Caller, Decoded, Job, ReplyTo, Write};
+pub use self::repairs::RepairOrder;
+pub use self::types::{CallResult, Caller, Decoded, Job, Rebuilt, ReplyTo, Write};
 pub use self::uploads::{Misbehaviour, UploadOrder};
 
 use self::downloads::Downloads;
@@ -32,6 +34,7 @@ use self::drive::Desk;
 use self::links::Links;
 use self::members::Members;
 use self::peer::Call;
+use self::repairs::Repairs;
 use self::socket::LinkEvent;
 use self::store::Keeper;
 use self::types::{Errand, OWN_LINK};
@@ -53,6 +56,7 @@ pub struct Node {
     keeper: Option<Keeper>,
     uploads: Uploads,
     downloads: Downloads,
+    repairs: Repairs,
     /// Of a gateway.
     desk: Option<Box<Desk>>,
     vdrive: Option<Vdrive>,
@@ -73,6 +77,7 @@ impl Node {
             keeper: me.roles.contains(Role::Storage).then(|| Keeper::new(ctx)),
             uploads: Uploads::default(),
             downloads: Downloads::default(),
+            repairs: Repairs::default(),
             desk: me.roles.contains(Role::Gateway).then(|| Box::new(Desk::new(ctx))),
             vdrive: me.roles.contains(Role::Vdrive).then(Vdrive::default),
             errands: Vec::new(),
@@ -136,6 +141,8 @@ impl Node {
             Job::Decoded(id, segment, decoded) => {
                 self.downloads.decoded(ctx, id, (segment, decoded), errands);
             }
+            Job::Rebuilt(id, job, rebuilt) => self.repairs.rebuilt(ctx, id, (job, rebuilt), errands),
+            Job::Granted(id) => self.repairs.granted(ctx, id, errands),
             Job::Disk(token) => {
                 if let Some(keeper) = &mut self.keeper {
                     keeper.disk_done(ctx, token);
@@ -164,6 +171,7 @@ impl Node {
         }
         self.uploads.wake(ctx, &mut self.errands);
         self.downloads.wake(ctx, &mut self.errands);
+        self.repairs.wake(ctx, &mut self.errands);
         self.learn_vdrives(ctx);
         if let Some(desk) = &mut self.desk {
             desk.wake(ctx, &mut self.errands);
@@ -174,7 +182,12 @@ impl Node {
     pub fn next_deadline(&self, now: Mono) -> Option<Mono> {
         let keeper = self.keeper.as_ref().and_then(Keeper::next_deadline);
         let desk = self.desk.as_ref().and_then(|desk| desk.next_deadline());
-        let transfers = [self.uploads.next_deadline(), self.downloads.next_deadline(), desk];
+        let transfers = [
+            self.uploads.next_deadline(),
+            self.downloads.next_deadline(),
+            self.repairs.next_deadline(),
+            desk,
+        ];
         [
             self.links.next_deadline(),
             Some(self.members.next_deadline(now)),
@@ -275,6 +288,7 @@ impl Node {
     pub fn idle(&self, disk: &Disk) -> Result<(), String> {
         let (calls, serving) = self.links.pending();
         let (uploads, downloads) = (self.uploads.count(), self.downloads.count());
+        let repairs = self.repairs.count();
         let asked = self.vdrive.as_ref().map_or(0, Vdrive::count);
         if asked > 0 || !self.desk.as_ref().is_none_or(|desk| desk.is_idle()) {
             return Err(format!(
@@ -282,9 +296,9 @@ impl Node {
             ));
         }
         // Gossip never ends: a call or two of it may be under way at any time.
-        if uploads + downloads + self.own_calls.len() > 0 || calls > 2 || serving > 8 {
+        if uploads + downloads + repairs + self.own_calls.len() > 0 || calls > 2 || serving > 8 {
             return Err(format!(
-                "{uploads} uploads, {downloads} downloads, {calls} calls, {serving} requests, own {:?}",
+                "{uploads} uploads, {downloads} downloads, {repairs} repairs, {calls} calls, {serving} requests, own {:?}",
                 self.own_calls
             ));
         }
@@ -294,6 +308,7 @@ impl Node {
     /// What the machine of an order believes, for people.
     pub fn state_of(&self, id: OrderId) -> String {
         let state = self.uploads.state_of(id).or_else(|| self.downloads.state_of(id));
+        let state = state.or_else(|| self.repairs.state_of(id));
         state.unwrap_or_else(|| "the node knows nothing of it".into())
     }
 
@@ -467,6 +482,7 @@ impl Node {
                 self.downloads
                     .answered(ctx, (id, token), result, &mut self.errands);
             }
+            Caller::Repair(id, token) => self.repairs.answered(ctx, (id, token), result, &mut self.errands),
             Caller::Drive(token) => {
                 if let Some(desk) = &mut self.desk {
                     desk.answered(ctx, token, result, &mut self.errands);

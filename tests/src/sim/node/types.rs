@@ -8,7 +8,7 @@ use truckee_engine::session::{CallError, InboundId};
 use truckee_engine::store::{DiskOp, DiskToken};
 use truckee_engine::transfer::Token;
 use truckee_grid::ids::{NodeId, SegmentIndex};
-use truckee_grid::pipeline::{DecodeError, DecodedSegment, EncodedSegment};
+use truckee_grid::pipeline::{DecodeError, DecodedSegment, EncodedSegment, RebuiltSegment};
 use truckee_wire::message::{Lane, Request, Response};
 
 use crate::sim::disk::Disk;
@@ -23,6 +23,9 @@ pub type CallResult = Result<Response, CallError>;
 /// What came of decoding a segment; none: the decoder itself failed.
 pub type Decoded = Option<Result<DecodedSegment, DecodeError>>;
 
+/// What came of rebuilding a segment; none: the work itself failed.
+pub type Rebuilt = Option<Result<RebuiltSegment, DecodeError>>;
+
 /// The link of a node to itself, which never goes down.
 pub(super) const OWN_LINK: u64 = 0;
 
@@ -33,6 +36,8 @@ pub enum Caller {
     Upload(OrderId, Token),
     /// A download.
     Download(OrderId, Token),
+    /// A repair.
+    Repair(OrderId, Token),
     /// The drive.
     Drive(Token),
     /// The membership machine.
@@ -92,6 +97,10 @@ pub enum Job {
     Read(OrderId),
     /// A segment is decoded.
     Decoded(OrderId, SegmentIndex, Decoded),
+    /// A segment is rebuilt.
+    Rebuilt(OrderId, u64, Rebuilt),
+    /// A repair may move more bytes.
+    Granted(OrderId),
     /// A disk operation ends.
     Disk(DiskToken),
     /// The roster file is to be written now.
