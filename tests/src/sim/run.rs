@@ -3,11 +3,13 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use truckee_engine::repair::RepairOutcome;
 use truckee_engine::store::MEASURE_EVERY;
 use truckee_wire::message::Role;
 
 use super::mix::{Mix, Size};
 use super::model::{Model, OrderId, Outcome, Tally, Violation};
+use super::node::RepairOrder;
 use super::rng::Rng;
 use super::scheduler::{Micros, SECONDS};
 use super::world::{Event, World};
@@ -122,6 +124,7 @@ impl World {
         self.until(WELL_WITHIN, Self::well)?;
         // By then every store has noticed that its disk has room again.
         self.pass(MEASURE_EVERY.as_micros() as Micros + SECONDS)?;
+        self.repair_last_files()?;
         self.serve_last_orders()?;
         self.serve_last_directories()?;
         self.until(TIDY_WITHIN, Self::tidy)?;
@@ -230,6 +233,50 @@ impl World {
                     "node {host} keeps {} shares in progress",
                     at.disk.in_progress()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Repairs every stored file, each from some storage node. What was not beyond rescue is whole then.
+    fn repair_last_files(&mut self) -> Result<(), Violation> {
+        let stores = self.hosts_with(Role::Storage);
+        let mut orders = Vec::new();
+        for file in self.model.files().to_vec() {
+            let Some(host) = self.healing.pick(&stores).copied() else {
+                return Ok(());
+            };
+            let order = RepairOrder {
+                id: self.model.new_order(host),
+                si: file.cap.storage_index(),
+                ueb_hash: Some(file.cap.ueb_hash),
+                grant: None,
+            };
+            let sound = Model::sound_shares(&file.cap, self.hosts.iter().map(|host| &host.disk));
+            orders.push((self.repair(host, order), file, sound));
+        }
+        self.until(SERVED_WITHIN, Self::nothing_running)?;
+        for (order, file, sound) in orders {
+            let (cap, disks) = (&file.cap, self.hosts.iter().map(|host| &host.disk));
+            let after = Model::sound_shares(cap, disks);
+            let hosts = 0..self.hosts.len();
+            let rotted = hosts
+                .into_iter()
+                .any(|host| self.model.any_spoilt(host, cap.storage_index()));
+            let whole = match self.model.outcome(order) {
+                Some(Outcome::Repaired(report)) => {
+                    report.outcome != RepairOutcome::Partial && after == cap.coding.n()
+                }
+                _ => sound < cap.coding.k(),
+            };
+            // What has rotted counts as there until it is read.
+            if !whole && !rotted {
+                let outcome = self.model.outcome(order);
+                let what = format!(
+                    "{sound} sound shares, {after} after order {}: {outcome:?}",
+                    order.0
+                );
+                return Err(Violation(what));
             }
         }
         Ok(())

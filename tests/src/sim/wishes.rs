@@ -22,6 +22,9 @@ impl World {
         }
         let pause = self.wishes.below(self.mix.work_every * 2);
         self.scheduler.after(pause, Event::Work);
+        if self.healing.chance(250) {
+            self.repair_wish();
+        }
         let gateways = self.hosts_with(Role::Gateway);
         let Some(gateway) = self.wishes.pick(&gateways).copied() else {
             return;
@@ -100,6 +103,24 @@ impl World {
         }
         self.collect();
         id
+    }
+
+    /// Some storage node repairs some file, knowing which one it is or not.
+    fn repair_wish(&mut self) {
+        let stores = self.hosts_with(Role::Storage);
+        let (Some(host), Some(file)) = (
+            self.healing.pick(&stores).copied(),
+            self.healing.pick(self.model.files()).cloned(),
+        ) else {
+            return;
+        };
+        let order = RepairOrder {
+            id: self.model.new_order(host),
+            si: file.cap.storage_index(),
+            ueb_hash: self.healing.chance(500).then_some(file.cap.ueb_hash),
+            grant: self.healing.chance(300).then(|| self.healing.between(1, 20_000)),
+        };
+        self.repair(host, order);
     }
 
     /// An upload that nothing is wrong with, and that a sound mesh must carry out.

@@ -125,6 +125,8 @@ pub struct World {
     pub(super) chance: Rng,
     /// Draws what clients want.
     pub(super) wishes: Rng,
+    /// Draws what is repaired.
+    pub(super) healing: Rng,
     pub(super) peaceful: bool,
     pub(super) violations: Vec<Violation>,
     later: Vec<(Micros, Event)>,
@@ -159,6 +161,7 @@ impl World {
             book,
             chance: rng.fork("faults"),
             wishes: rng.fork("wishes"),
+            healing: rng.fork("healing"),
             peaceful: false,
             violations: Vec::new(),
             later: Vec::new(),
