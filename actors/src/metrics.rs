@@ -178,6 +178,24 @@ table! {
     CHECK_RECEIVED_BYTES, Counter, Bytes, "truckee_check_received_bytes_total", [], "Bytes of blocks received to be verified";
     CHECK_CORRUPT, Counter, Count, "truckee_check_corrupt_shares_total", [], "Damaged shares that checks found";
 
+    REPAIR_STARTED, Counter, Count, "truckee_repair_started_total", [], "Repairs of files begun";
+    REPAIR_FINISHED, Counter, Count, "truckee_repair_finished_total", ["outcome"], "Repairs of files by outcome; complete and unneeded: the file is whole";
+    REPAIR_ACTIVE, Gauge, Count, "truckee_repair_active", [], "Repairs of files under way";
+    REPAIR_SECONDS, Histogram, Seconds, "truckee_repair_seconds", [], "Whole repairs of files";
+    REPAIR_READ_BYTES, Counter, Bytes, "truckee_repair_read_bytes_total", [], "Bytes of blocks that repairs read";
+    REPAIR_WRITTEN_BYTES, Counter, Bytes, "truckee_repair_written_bytes_total", [], "Bytes of blocks that repairs wrote";
+    REPAIR_SHARES, Counter, Count, "truckee_repair_shares_total", [], "Shares made again";
+
+    HEAL_FILES, Gauge, Count, "truckee_heal_files", ["state"], "Files with missing shares by state: short (will be repaired), presumed (nodes that are away are waited for), unreadable (fewer than k shares answer), contradicted (nodes disagree on what it is)";
+    HEAL_MARGIN, Gauge, Count, "truckee_heal_margin_shares", [], "Shares beyond k of the most endangered file that will be repaired; NaN without any";
+    HEAL_SURPLUS, Gauge, Count, "truckee_heal_surplus_shares", [], "Copies of shares beyond one of each";
+    HEAL_NODES_AWAY, Gauge, Count, "truckee_heal_nodes_away", [], "Storage nodes that do not answer this node and are waited for";
+    HEAL_ROUNDS, Counter, Count, "truckee_heal_rounds_total", [], "Rounds of comparing what nodes hold";
+    HEAL_BUCKETS_LEFT, Gauge, Count, "truckee_heal_buckets_left", [], "Buckets that the round under way has still to list";
+    HEAL_BUCKETS, Counter, Count, "truckee_heal_buckets_listed_total", [], "Buckets listed at all nodes";
+    HEAL_SHARES, Counter, Count, "truckee_heal_shares_listed_total", [], "Shares in the lists of all nodes";
+    HEAL_LISTS_FAILED, Counter, Count, "truckee_heal_lists_failed_total", [], "Buckets given up for a round because a node did not list them";
+
     DRIVE_CALLS, Counter, Count, "truckee_drive_calls_total", ["operation", "outcome"], "Reads and changes of directories by outcome";
     DRIVE_CALL_SECONDS, Histogram, Seconds, "truckee_drive_call_seconds", ["operation"], "Reads and changes of directories, call to answer";
     DRIVE_FETCHES, Counter, Count, "truckee_drive_fetches_total", ["outcome"], "Questions for news of a directory: current (the copy was up to date), news, whole";
@@ -233,6 +251,11 @@ const FROM_THE_START: &[(&str, &str, &[&str])] = &[
         &["unreachable", "link_lost", "timed_out", "too_slow", "full"],
     ),
     (LINK_DIALS, "outcome", &["ok", "unreachable"]),
+    (
+        REPAIR_FINISHED,
+        "outcome",
+        &["complete", "unneeded", "partial", "too_few_shares"],
+    ),
     (TRACE_SPANS, "outcome", &["exported", "failed"]),
     (LINK_ACCEPTS, "outcome", &["ok", "handshake_failed"]),
     (LINK_REFUSED, "cause", &["stranger", "revoked"]),
@@ -262,7 +285,7 @@ pub const OF_GATEWAYS: &[&str] = &[
     "truckee_drive_",
 ];
 /// Subsystems of a storage node.
-pub const OF_STORES: &[&str] = &["truckee_store_"];
+pub const OF_STORES: &[&str] = &["truckee_store_", "truckee_repair_", "truckee_heal_"];
 
 /// Subsystems of a vdrive.
 pub const OF_VDRIVES: &[&str] = &["truckee_vdrive_"];

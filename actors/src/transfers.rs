@@ -1,4 +1,4 @@
-//! Uploads, downloads and checks of this node: the handle that a gateway calls, and one actor for each under way.
+//! Uploads, downloads, checks and repairs of this node: the handle that a gateway calls, and one actor for each under way.
 //!
 //! [`Transfers`] is a handle for any thread. The actors live on the thread that called [`Transfers::start`], as
 //! temporary children of a supervisor of their own: one that panics is not started again, its caller gets
@@ -49,6 +49,7 @@ mod download;
 mod error;
 mod history;
 mod jobs;
+mod repair;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -57,6 +58,7 @@ pub use self::check::CheckError;
 pub use self::download::DownloadStream;
 pub use self::error::{DownloadError, UploadError};
 pub use self::history::{Entry, History, KEPT_MAX, Operation, OperationKind, Totals};
+pub use self::repair::{Rate, RepairSpec};
 pub use truckee_engine::check::{CheckReport, CorruptShare, Corruption};
 pub use truckee_engine::download::TooFewShares;
 pub use truckee_engine::transfer::{PeerReport as TransferPeerReport, PeerWhy};

@@ -5,6 +5,7 @@
 //! Changes on disk are seen at the next start only.
 
 mod doors;
+mod heal;
 mod limits;
 mod problem;
 mod reader;
@@ -24,6 +25,7 @@ use truckee_engine::invite::Invite;
 use truckee_grid::params::{Coding, Encoding, ParamsError, check_segment_bytes};
 
 pub use doors::{Doors, TlsFiles};
+pub use heal::HealConfig;
 pub use limits::Limits;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use trace::TraceConfig;
@@ -67,6 +69,8 @@ pub struct Config {
     pub gateway: Option<GatewayConfig>,
     /// Present exactly when the role storage is.
     pub storage: Option<StorageConfig>,
+    /// Present exactly when the role storage is.
+    pub heal: Option<HealConfig>,
     /// Present exactly when the role vdrive is.
     pub vdrive: Option<VdriveConfig>,
     /// Present exactly when the role introducer is.
@@ -297,6 +301,7 @@ fn read_root<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> Config 
         invites: invites.0,
         gateway: read_gateway(reader, root, &roles),
         storage: read_storage(reader, root, &roles),
+        heal: heal::read(reader, root, roles.contains(&Role::Storage)),
         vdrive: read_vdrive(reader, root, &roles),
         introducer: read_introducer(reader, root, &roles),
         log: read_log(reader, root),

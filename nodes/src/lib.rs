@@ -4,6 +4,7 @@
 //! running node tells about itself stands in [`run_file::RunFile`].
 
 pub mod access;
+mod behind;
 pub mod config;
 pub mod dir;
 pub mod http;

@@ -11,23 +11,20 @@ use actix_web::web;
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use truckee_actors::clock::{ClockHandle, SystemClock};
-use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
-use truckee_actors::drive::{Drive, DriveConfig, Limits as DriveLimits};
+use truckee_actors::drive::Drive;
 use truckee_actors::mesh::MeshLimits;
 use truckee_actors::metrics as names;
 use truckee_actors::node::{MeshAccess, Node, NodeFailure, NodeParts};
-use truckee_actors::supervise::{ChildSpec, Health};
+use truckee_actors::supervise::Health;
 use truckee_actors::tls::TlsIdentity;
-use truckee_actors::transfers::{Transfers, TransfersConfig};
+use truckee_actors::transfers::Transfers;
 use truckee_engine::invite::{Address, Invite, InviteSecret};
-use truckee_grid::engines::{Check, Engines};
-use truckee_grid::erasure::ErasureChoice;
 use truckee_grid::ids::NodeId;
 use truckee_grid::keys::ConvergenceSecret;
-use truckee_grid::placement::Candidate;
 
 use crate::access::OpenedDoors;
-use crate::config::{Config, ErasureEngine};
+use crate::behind::{self, Behind};
+use crate::config::Config;
 use crate::dir::NodeDir;
 use crate::http::server::{self, Running as HttpServer};
 use crate::http::{Alive, Gateway, Probes};
@@ -36,7 +33,7 @@ use crate::ports::Ports;
 use crate::role::Role;
 use crate::run::RunError;
 use crate::run_file::RunFile;
-use crate::services::{Services, Wired};
+use crate::services::Wired;
 use crate::view::{MeshView, OwnFacts, software, wire_roles};
 use crate::{http, metrics as recorder, services};
 
@@ -48,6 +45,8 @@ pub(crate) struct Running {
     run_file: RunFile,
     node: Node,
     view: Arc<MeshView>,
+    /// Of gateways and storage nodes.
+    transfers: Option<Transfers>,
     gateway: Option<RunningGateway>,
     probes: HttpServer,
 }
@@ -55,12 +54,6 @@ pub(crate) struct Running {
 struct RunningGateway {
     state: web::Data<Gateway>,
     server: HttpServer,
-    behind: Behind,
-}
-
-/// What the HTTP side of a gateway stands on.
-struct Behind {
-    transfers: Transfers,
     drive: Drive,
 }
 
@@ -113,8 +106,11 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let admitted = Box::new(move || membership.has_grant());
     let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
     let view = Arc::new(view.with_vdrive(services.vdrive_health()));
-    let behind = start_behind(config, &own, &mesh, &clock, &services)?;
-    let (behind, above) = behind.map_or((None, Vec::new()), |(behind, child)| (Some(behind), vec![child]));
+    let Behind {
+        transfers,
+        drive,
+        children: above,
+    } = behind::start(config, &own, &mesh, &clock, &services)?;
     let Wired {
         admission,
         router,
@@ -140,12 +136,14 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     actix_rt::spawn(Arc::clone(&view).keep_asking());
 
     let probes = web::Data::new(probes(dir, &view, node.health(), recorder));
+    let behind = transfers.clone().zip(drive);
     let gateway = start_http(dir, config, sockets.gateway, behind, &view, &probes, doors)?;
     let probes = server::start_probes(sockets.metrics, probes)?;
     Ok(Running {
         run_file,
         node,
         view,
+        transfers,
         gateway,
         probes,
     })
@@ -165,16 +163,23 @@ impl Running {
     /// Stops everything in order. Never fails: what does not end in time is left to the end of the process.
     pub(crate) async fn stop(self, drain: Duration) {
         self.view.set_stopping();
-        if let Some(RunningGateway {
-            state,
-            server,
-            behind: Behind { transfers, drive },
-        }) = self.gateway
-        {
+        // A storage node has nothing but repairs, which others do as well.
+        let drain = if self.gateway.is_some() {
+            drain
+        } else {
+            Duration::ZERO
+        };
+        let transfers = async {
+            match &self.transfers {
+                Some(transfers) => transfers.drain(drain).await,
+                None => 0,
+            }
+        };
+        if let Some(RunningGateway { state, server, drive }) = self.gateway {
             state.close();
             // The server ends when the answers of the transfers are out; both have the same deadline.
             let (cancelled, changes, stopped) =
-                tokio::join!(transfers.drain(drain), drive.drain(drain), server.stop(true));
+                tokio::join!(transfers, drive.drain(drain), server.stop(true));
             let cancelled = cancelled + changes;
             if cancelled > 0 {
                 tracing::warn!(
@@ -183,6 +188,8 @@ impl Running {
                 );
             }
             log_stop("gateway", stopped);
+        } else {
+            transfers.await;
         }
         for child in self.node.stop().await {
             tracing::warn!(child = %child, "did not end in time");
@@ -294,103 +301,45 @@ fn load_invite_secret(dir: &NodeDir, config: &Config) -> Result<Option<InviteSec
     Ok(Some(InviteSecret::from_bytes(*secret)))
 }
 
-/// Transfers and the drive, if the node is a gateway, and the child that is the drive's actor.
-fn start_behind(
-    config: &Config,
-    own: &OwnFacts,
-    mesh: &truckee_actors::call::MeshHandle,
-    clock: &ClockHandle,
-    services: &Services,
-) -> Result<Option<(Behind, ChildSpec)>, RunError> {
-    let Some(gateway) = &config.gateway else {
-        return Ok(None);
-    };
-    let engines = Engines::select(match gateway.erasure {
-        ErasureEngine::Auto => ErasureChoice::Auto,
-        ErasureEngine::Simd => ErasureChoice::Simd,
-        ErasureEngine::Novelpoly => ErasureChoice::Novelpoly,
-    })?;
-    for status in engines.report() {
-        let fell_back = status.check == Check::Differ;
-        gauge!(names::CODEC_FALLBACK, "codec" => status.what).set(if fell_back { 1.0 } else { 0.0 });
-        if fell_back {
-            tracing::warn!(
-                codec = status.what,
-                engine = status.engine,
-                "the fast engine failed its check"
-            );
-        } else {
-            tracing::info!(
-                codec = status.what,
-                engine = status.engine,
-                check = status.check.name(),
-                "engine"
-            );
-        }
-    }
-    let own_candidate = config.roles.contains(&Role::Storage);
-    let cpu = CpuHandle::new(ThreadPool::start(config.limits.cpu_threads, QUEUE_JOBS_MAX)?);
-    let own_drive = config.vdrive.is_some().then_some(own.node_id);
-    let drive = DriveConfig {
-        mesh: mesh.clone(),
-        cpu: cpu.clone(),
-        clock: Arc::clone(clock),
-        directory: services.directory(),
-        own: own_drive,
-        limits: DriveLimits::default(),
-    };
-    let (drive, child) = Drive::prepare(drive, *random_secret()?);
-    let transfers = Transfers::start(TransfersConfig {
-        mesh: mesh.clone(),
-        cpu,
-        clock: Arc::clone(clock),
-        engines,
-        directory: services.directory(),
-        own: own_candidate.then(|| Candidate {
-            id: own.node_id,
-            zone: own.zone.clone(),
-        }),
-        upload_bytes: config.limits.upload_bytes as usize,
-        download_bytes: config.limits.download_bytes as usize,
-    });
-    Ok(Some((Behind { transfers, drive }, child)))
-}
-
 /// The gateway's HTTP side, if the node has that role.
 fn start_http(
     dir: &NodeDir,
     config: &Config,
     socket: Option<TcpListener>,
-    behind: Option<Behind>,
+    behind: Option<(Transfers, Drive)>,
     view: &Arc<MeshView>,
     probes: &web::Data<Probes>,
     doors: OpenedDoors,
 ) -> Result<Option<RunningGateway>, RunError> {
-    let (Some(gateway), Some(socket), Some(behind)) = (&config.gateway, socket, behind) else {
+    let (Some(gateway), Some(socket), Some((transfers, drive))) = (&config.gateway, socket, behind) else {
         return Ok(None);
     };
-    let state = web::Data::new(gateway_state(dir, config, gateway.encoding, &behind, view)?);
+    let state = web::Data::new(gateway_state(
+        dir,
+        config,
+        gateway.encoding,
+        &transfers,
+        &drive,
+        view,
+    )?);
     let server = server::start_gateway(socket, state.clone(), probes.clone(), gateway.workers, doors)?;
-    Ok(Some(RunningGateway {
-        state,
-        server,
-        behind,
-    }))
+    Ok(Some(RunningGateway { state, server, drive }))
 }
 
 fn gateway_state(
     dir: &NodeDir,
     config: &Config,
     encoding: truckee_grid::params::Encoding,
-    behind: &Behind,
+    transfers: &Transfers,
+    drive: &Drive,
     view: &Arc<MeshView>,
 ) -> Result<Gateway, RunError> {
     let path = dir.convergence_secret_path();
     let convergence: Secret<32> = identity::load_or_create(&path, SecretKind::Convergence)?;
     let behind = http::Behind {
-        transfers: Arc::new(behind.transfers.clone()),
-        drive: Arc::new(behind.drive.clone()),
-        checker: Arc::new(behind.transfers.clone()),
+        transfers: Arc::new(transfers.clone()),
+        drive: Arc::new(drive.clone()),
+        checker: Arc::new(transfers.clone()),
         view: Arc::clone(view) as _,
     };
     Ok(Gateway::new(

@@ -11,6 +11,7 @@ mod damage;
 mod drive;
 mod freeze;
 mod full;
+mod healing;
 mod lifecycle;
 mod round_trip;
 mod strangers;

@@ -354,6 +354,7 @@ async fn a_flipped_bit_is_found_though_nobody_reads() {
     let config = StoreConfig {
         quota_bytes: 1 << 30,
         reserve_bytes: 0,
+        epoch: 1,
         software: "test".to_owned(),
         limits: Limits::default(),
     };

@@ -6,6 +6,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use truckee_engine::check::CheckReport;
 use truckee_engine::download::DownloadDone;
+use truckee_engine::repair::{RepairFailed, RepairReport};
 use truckee_engine::upload::UploadTimings;
 use truckee_grid::ids::StorageIndex;
 
@@ -20,6 +21,7 @@ pub(super) enum Kind {
     Upload,
     Download,
     Check,
+    Repair,
 }
 
 /// What a transfer is about, for its record.
@@ -35,6 +37,7 @@ impl Kind {
             Kind::Upload => "upload",
             Kind::Download => "download",
             Kind::Check => "check",
+            Kind::Repair => "repair",
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             Kind::Upload => OperationKind::Upload,
             Kind::Download => OperationKind::Download,
             Kind::Check => OperationKind::Check,
+            Kind::Repair => OperationKind::Repair,
         }
     }
 
@@ -51,6 +55,7 @@ impl Kind {
             Kind::Upload => tracing::info_span!(parent: above, "upload", outcome = Empty),
             Kind::Download => tracing::info_span!(parent: above, "download", outcome = Empty),
             Kind::Check => tracing::info_span!(parent: above, "check", outcome = Empty),
+            Kind::Repair => tracing::info_span!(parent: above, "repair", outcome = Empty),
         }
     }
 
@@ -59,6 +64,7 @@ impl Kind {
             Kind::Upload => names::UPLOAD_FINISHED,
             Kind::Download => names::DOWNLOAD_FINISHED,
             Kind::Check => names::CHECK_FINISHED,
+            Kind::Repair => names::REPAIR_FINISHED,
         };
         counter!(name, "outcome" => outcome).increment(1);
     }
@@ -86,6 +92,7 @@ impl Active {
             Kind::Upload => (names::UPLOAD_STARTED, names::UPLOAD_ACTIVE),
             Kind::Download => (names::DOWNLOAD_STARTED, names::DOWNLOAD_ACTIVE),
             Kind::Check => (names::CHECK_STARTED, names::CHECK_ACTIVE),
+            Kind::Repair => (names::REPAIR_STARTED, names::REPAIR_ACTIVE),
         };
         counter!(started).increment(1);
         let gauge = gauge!(active);
@@ -227,4 +234,31 @@ pub(super) fn check_ended(active: &mut Active, result: &Result<CheckReport, Chec
             .count("nodes-responding", report.responding.len() as u64);
     }
     active.end(result.as_ref().map_or_else(CheckError::cause, |_| "completed"));
+}
+
+/// Notes the end of a repair.
+pub(super) fn repair_ended(active: &mut Active, result: &Result<RepairReport, Box<RepairFailed>>) {
+    let (findings, outcome) = match result {
+        Ok(report) => (&report.findings, report.outcome.name()),
+        Err(failed) => (&failed.findings, failed.error.name()),
+    };
+    let times = findings.timings;
+    histogram!(names::REPAIR_SECONDS).record(times.total.as_secs_f64());
+    counter!(names::REPAIR_READ_BYTES).increment(findings.read_bytes);
+    counter!(names::REPAIR_WRITTEN_BYTES).increment(findings.written_bytes);
+    let made = findings.placed.iter().filter(|placed| !placed.existed).count() as u64;
+    counter!(names::REPAIR_SHARES).increment(made);
+    active.record.stages(vec![
+        ("locate", times.asking),
+        ("open", times.opening),
+        ("fetch", times.fetching),
+        ("rebuild", times.rebuilding),
+        ("send", times.writing),
+    ]);
+    active.record.count("shares-placed", made);
+    active
+        .record
+        .count("shares-corrupt", findings.damage.len() as u64);
+    active.record.count("bytes-received", findings.read_bytes);
+    active.end(outcome);
 }

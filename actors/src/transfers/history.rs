@@ -25,6 +25,8 @@ pub enum OperationKind {
     Download,
     /// A file's shares are counted or read.
     Check,
+    /// A file's missing shares are made again.
+    Repair,
     /// Rows of a directory or of a mutable file change.
     Change,
 }
@@ -36,6 +38,7 @@ impl OperationKind {
             OperationKind::Upload => "upload",
             OperationKind::Download => "download",
             OperationKind::Check => "check",
+            OperationKind::Repair => "repair",
             OperationKind::Change => "change",
         }
     }
@@ -46,15 +49,17 @@ impl OperationKind {
             OperationKind::Upload => "up",
             OperationKind::Download => "down",
             OperationKind::Check => "check",
+            OperationKind::Repair => "repair",
             OperationKind::Change => "change",
         }
     }
 
     /// All of them.
-    pub const ALL: [OperationKind; 4] = [
+    pub const ALL: [OperationKind; 5] = [
         OperationKind::Upload,
         OperationKind::Download,
         OperationKind::Check,
+        OperationKind::Repair,
         OperationKind::Change,
     ];
 }

@@ -7,12 +7,13 @@ use bytes::BytesMut;
 use metrics::{counter, histogram};
 use tokio::time::Instant;
 use truckee_grid::engines::Engines;
-use truckee_grid::ids::SegmentIndex;
+use truckee_grid::ids::{SegmentIndex, ShareNumber};
 use truckee_grid::keys::ReadKey;
 use truckee_grid::params::Encoding;
 use truckee_grid::pipeline::{
-    DecodeError, DecodedSegment, EncodeError, EncodedSegment, FetchedBlock, FileFacts, SegmentCoder,
-    SegmentDecoder, Stage, decode_segment_watched, encode_segment_watched,
+    DecodeError, DecodedSegment, EncodeError, EncodedSegment, FetchedBlock, FileFacts, RebuiltSegment,
+    SegmentCoder, SegmentDecoder, SegmentRebuilder, Stage, decode_segment_watched, encode_segment_watched,
+    rebuild_segment_watched,
 };
 
 use crate::metrics as names;
@@ -21,6 +22,8 @@ use crate::metrics as names;
 pub(super) const ENCODE: &str = "encode";
 /// Label of decoding jobs.
 pub(super) const DECODE: &str = "decode";
+/// Label of rebuilding jobs.
+pub(super) const REBUILD: &str = "rebuild";
 /// Label of hashing jobs of checks.
 pub(super) const VERIFY: &str = "verify";
 
@@ -113,6 +116,36 @@ impl Decoder {
         let make = || SegmentDecoder::new(facts, &self.key, self.engines);
         self.shelf.with(make, |decoder| {
             decode_segment_watched(decoder, facts, segment, blocks, stage_clock())
+        })
+    }
+}
+
+/// Rebuilds blocks of the segments of one file, without its key.
+#[derive(Debug)]
+pub(super) struct Rebuilder {
+    engines: Engines,
+    shelf: Shelf<SegmentRebuilder>,
+}
+
+impl Rebuilder {
+    pub(super) fn new(engines: Engines) -> Arc<Self> {
+        Arc::new(Self {
+            engines,
+            shelf: Shelf::new(),
+        })
+    }
+
+    /// Checks blocks and makes those of the wanted shares.
+    pub(super) fn rebuild(
+        &self,
+        facts: &FileFacts,
+        segment: SegmentIndex,
+        blocks: Vec<FetchedBlock>,
+        wanted: &[ShareNumber],
+    ) -> Result<RebuiltSegment, DecodeError> {
+        let make = || SegmentRebuilder::new(facts.ueb().coding(), self.engines);
+        self.shelf.with(make, |rebuilder| {
+            rebuild_segment_watched(rebuilder, facts, segment, blocks, wanted, stage_clock())
         })
     }
 }

@@ -59,6 +59,12 @@ fn the_longest_file() {
         reserve_bytes = 0
         scrub_bytes_per_second = "20 MiB"
         scrub_round_days = 7
+        [heal]
+        bytes_per_second = "1 MiB"
+        repairs = 3
+        grace_seconds = 3600
+        round_seconds = 10
+        settle_seconds = 0
         [introducer]
         grant_days = 7
         [log]
@@ -107,6 +113,14 @@ fn the_longest_file() {
         scrub_round_days: 7,
     };
     assert_eq!(config.storage, Some(storage));
+    let heal = HealConfig {
+        bytes_per_second: 1 << 20,
+        repairs: 3,
+        grace: Duration::from_secs(3600),
+        round: Duration::from_secs(10),
+        settle: Duration::ZERO,
+    };
+    assert_eq!(config.heal, Some(heal));
     assert_eq!(config.metrics_listen.port(), 9100);
     let limits = Limits {
         uploads: 1,
@@ -215,6 +229,24 @@ fn how_shares_are_read_back() {
             "line 6: storage.scrub_round_days: must be between 0 and 365, not 366",
         ]
     );
+}
+
+#[test]
+fn how_missing_shares_are_made_again() {
+    let heal = |text: &str| {
+        format!("nickname = \"a\"\nroles = [\"storage\"]\ninvites = [\"{INVITE}\"]\n[heal]\n{text}")
+    };
+    let usual = Config::parse(&heal("")).unwrap().heal;
+    assert_eq!(usual, Some(HealConfig::default()));
+    assert_eq!(
+        errors_of(&heal("repairs = 0\ngrace_seconds = 0\n")),
+        [
+            "line 5: heal.repairs: must be between 1 and 16, not 0",
+            "line 6: heal.grace_seconds: must be between 1 and 31536000, not 0",
+        ]
+    );
+    let elsewhere = "nickname = \"a\"\nroles = [\"introducer\"]\n[heal]\nrepairs = 1\n";
+    assert_eq!(errors_of(elsewhere).len(), 1, "nothing to heal there");
 }
 
 #[test]

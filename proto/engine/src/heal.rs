@@ -27,6 +27,7 @@ mod files;
 mod listing;
 mod members;
 mod merge;
+mod pace;
 mod report;
 mod survey;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use self::files::ShortFiles;
 use self::listing::Listing;
 use self::members::Members;
 pub use self::members::{Member, rank};
+pub use self::pace::Pace;
 pub use self::report::HealReport;
 use self::report::Tally;
 use crate::session::CallError;

@@ -28,6 +28,7 @@ impl Store {
             | Pending::Read { ticket }
             | Pending::Remove { ticket, .. }
             | Pending::List { ticket }
+            | Pending::Page { ticket, .. }
             | Pending::Verify { ticket } => Some(*ticket),
             Pending::Discard { ticket, .. } => *ticket,
             Pending::Finish { key, .. } => match &self.open.get(key)?.phase {

@@ -1,0 +1,145 @@
+//! What stands behind the HTTP side of a gateway and the healing of a storage node: the CPU pool, transfers, the drive, and
+//! the healer.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use metrics::gauge;
+use truckee_actors::call::MeshHandle;
+use truckee_actors::clock::ClockHandle;
+use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
+use truckee_actors::drive::{Drive, DriveConfig, Limits as DriveLimits};
+use truckee_actors::heal::{Healer, HealerStart};
+use truckee_actors::metrics as names;
+use truckee_actors::supervise::ChildSpec;
+use truckee_actors::transfers::{Transfers, TransfersConfig};
+use truckee_engine::heal::Config as HealerConfig;
+use truckee_grid::engines::{Check, Engines};
+use truckee_grid::erasure::ErasureChoice;
+use truckee_grid::placement::Candidate;
+
+use crate::config::{Config, ErasureEngine, HealConfig};
+use crate::identity::random_secret;
+use crate::run::RunError;
+use crate::services::Services;
+use crate::view::OwnFacts;
+
+/// See the module.
+pub(crate) struct Behind {
+    /// Of gateways and storage nodes.
+    pub(crate) transfers: Option<Transfers>,
+    /// Of gateways.
+    pub(crate) drive: Option<Drive>,
+    /// Actors for the node's supervisor, to be started when there is a mesh.
+    pub(crate) children: Vec<ChildSpec>,
+}
+
+/// Starts what the roles of the node need.
+pub(crate) fn start(
+    config: &Config,
+    own: &OwnFacts,
+    mesh: &MeshHandle,
+    clock: &ClockHandle,
+    services: &Services,
+) -> Result<Behind, RunError> {
+    let mut behind = Behind {
+        transfers: None,
+        drive: None,
+        children: Vec::new(),
+    };
+    if config.gateway.is_none() && config.storage.is_none() {
+        return Ok(behind);
+    }
+    let engines = select_engines(config)?;
+    let cpu = CpuHandle::new(ThreadPool::start(config.limits.cpu_threads, QUEUE_JOBS_MAX)?);
+    if config.gateway.is_some() {
+        let drive = DriveConfig {
+            mesh: mesh.clone(),
+            cpu: cpu.clone(),
+            clock: Arc::clone(clock),
+            directory: services.directory(),
+            own: config.vdrive.is_some().then_some(own.node_id),
+            limits: DriveLimits::default(),
+        };
+        let (drive, child) = Drive::prepare(drive, *random_secret()?);
+        behind.drive = Some(drive);
+        behind.children.push(child);
+    }
+    let transfers = Transfers::start(TransfersConfig {
+        mesh: mesh.clone(),
+        cpu,
+        clock: Arc::clone(clock),
+        engines,
+        directory: services.directory(),
+        own: config.storage.is_some().then(|| Candidate {
+            id: own.node_id,
+            zone: own.zone.clone(),
+        }),
+        upload_bytes: config.limits.upload_bytes as usize,
+        download_bytes: config.limits.download_bytes as usize,
+    });
+    if let Some(heal) = &config.heal {
+        behind.children.extend(healer(heal, own, mesh, clock, &transfers));
+    }
+    behind.transfers = Some(transfers);
+    Ok(behind)
+}
+
+fn healer(
+    heal: &HealConfig,
+    own: &OwnFacts,
+    mesh: &MeshHandle,
+    clock: &ClockHandle,
+    transfers: &Transfers,
+) -> Option<ChildSpec> {
+    let Some(bytes_per_second) = NonZeroU64::new(heal.bytes_per_second) else {
+        tracing::warn!("this node makes no missing shares again: heal.bytes_per_second is 0");
+        return None;
+    };
+    Some(Healer::child(HealerStart {
+        config: HealerConfig {
+            own: own.node_id,
+            grace: heal.grace,
+            round_every: heal.round,
+            settle: heal.settle,
+            repairs_max: heal.repairs,
+        },
+        zone: own.zone.clone(),
+        bytes_per_second,
+        mesh: mesh.clone(),
+        transfers: transfers.clone(),
+        clock: Arc::clone(clock),
+    }))
+}
+
+/// Chooses the engines, each checked against its reference, and says which.
+fn select_engines(config: &Config) -> Result<Engines, RunError> {
+    let wanted = config
+        .gateway
+        .as_ref()
+        .map_or(ErasureEngine::Auto, |gateway| gateway.erasure);
+    let engines = Engines::select(match wanted {
+        ErasureEngine::Auto => ErasureChoice::Auto,
+        ErasureEngine::Simd => ErasureChoice::Simd,
+        ErasureEngine::Novelpoly => ErasureChoice::Novelpoly,
+    })?;
+    for status in engines.report() {
+        let fell_back = status.check == Check::Differ;
+        gauge!(names::CODEC_FALLBACK, "codec" => status.what).set(if fell_back { 1.0 } else { 0.0 });
+        if fell_back {
+            tracing::warn!(
+                codec = status.what,
+                engine = status.engine,
+                "the fast engine failed its check"
+            );
+        } else {
+            tracing::info!(
+                codec = status.what,
+                engine = status.engine,
+                check = status.check.name(),
+                "engine"
+            );
+        }
+    }
+    Ok(engines)
+}

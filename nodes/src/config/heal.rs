@@ -1,0 +1,66 @@
+//! How a storage node looks for files with missing shares and makes these again: the section `[heal]`.
+
+use std::time::Duration;
+
+use super::reader::{Reader, Section};
+use super::role_section;
+use super::value::{Bounded, ByteCount};
+
+/// A year.
+const SECONDS_MAX: u64 = 365 * 24 * 3600;
+
+/// Section `[heal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealConfig {
+    /// Bytes that all repairs of this node read and write per second, added up; 0: it repairs nothing.
+    pub bytes_per_second: u64,
+    /// Repairs at once.
+    pub repairs: usize,
+    /// How long a node may be away before what it holds is made again.
+    pub grace: Duration,
+    /// How often nodes compare what they hold.
+    pub round: Duration,
+    /// How long a file must lack shares before it is repaired.
+    pub settle: Duration,
+}
+
+impl Default for HealConfig {
+    /// A terabyte in a day or so, at a sixth of a gigabit; two repairs, so that one reads while the other writes; time for
+    /// a machine to restart, with updates; a look a minute, which costs nothing while nothing changes; the shares of an
+    /// upload appear within seconds.
+    fn default() -> Self {
+        Self {
+            bytes_per_second: 20 << 20,
+            repairs: 2,
+            grace: Duration::from_secs(15 * 60),
+            round: Duration::from_secs(60),
+            settle: Duration::from_secs(30),
+        }
+    }
+}
+
+pub(super) fn read<'i>(
+    reader: &mut Reader<'i>,
+    root: &mut Section<'_, 'i>,
+    has_role: bool,
+) -> Option<HealConfig> {
+    let default = HealConfig::default();
+    let mut section = role_section(reader, root, "heal", has_role)?;
+    let section = &mut section;
+    let rate: ByteCount = reader.or(section, "bytes_per_second", ByteCount(default.bytes_per_second));
+    let repairs: Bounded<1, 16> = reader.or(section, "repairs", Bounded(default.repairs as u64));
+    let grace: Bounded<1, SECONDS_MAX> =
+        reader.or(section, "grace_seconds", Bounded(default.grace.as_secs()));
+    let round: Bounded<1, SECONDS_MAX> =
+        reader.or(section, "round_seconds", Bounded(default.round.as_secs()));
+    let settle: Bounded<0, SECONDS_MAX> =
+        reader.or(section, "settle_seconds", Bounded(default.settle.as_secs()));
+    reader.finish(section);
+    Some(HealConfig {
+        bytes_per_second: rate.0,
+        repairs: repairs.0 as usize,
+        grace: Duration::from_secs(grace.0),
+        round: Duration::from_secs(round.0),
+        settle: Duration::from_secs(settle.0),
+    })
+}

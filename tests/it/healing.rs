@@ -1,0 +1,124 @@
+//! A grid makes missing shares again by itself: nobody asks for it, and nobody has the keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use truckee_tests::rig::{self, Cluster, until};
+
+use crate::program;
+
+/// Seconds instead of minutes.
+const HURRIED: &str =
+    "\n[heal]\ngrace_seconds = 3\nround_seconds = 1\nsettle_seconds = 1\nbytes_per_second = \"500 MiB\"\n";
+
+fn hurried() -> Cluster {
+    let mut cluster = Cluster::start(program());
+    assert!(cluster.down().success());
+    for node in cluster.file.nodes.iter().filter(|node| node.roles == ["storage"]) {
+        append(&node.dir.join("truckee.toml"), HURRIED);
+    }
+    cluster.up(&["--gateway", "127.0.0.1:0"]);
+    cluster
+}
+
+fn append(path: &Path, text: &str) {
+    let before = std::fs::read_to_string(path).expect("a node has a configuration");
+    std::fs::write(path, before + text).expect("it can be written");
+}
+
+/// The share numbers of each file that lie on disks of peers other than `without`.
+fn shares(cluster: &Cluster, without: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (peer, path) in cluster.files_of_peers("shares") {
+        if without.contains(&peer.as_str()) {
+            continue;
+        }
+        let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+        let file = name(path.parent().expect("in a directory"));
+        files.entry(file).or_default().insert(name(&path));
+    }
+    files
+}
+
+fn wait_whole(cluster: &Cluster, what: &str, files: usize, without: &[&str]) {
+    until(what, || {
+        let shares = shares(cluster, without);
+        (shares.len() == files && shares.values().all(|numbers| numbers.len() == 10)).then_some(())
+    });
+}
+
+#[test]
+fn three_wiped_peers_and_one_that_is_gone_are_made_up_for() {
+    let mut cluster = hurried();
+    let http = cluster.http();
+    let contents: Vec<Vec<u8>> = [100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]
+        .iter()
+        .enumerate()
+        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
+        .collect();
+    let caps: Vec<String> = contents.iter().map(|content| http.put(content)).collect();
+    let files = contents.len();
+    wait_whole(&cluster, "everything is stored", files, &[]);
+
+    let wiped = ["storage-02", "storage-05", "storage-09"];
+    for peer in wiped {
+        cluster.kill(peer);
+        std::fs::remove_dir_all(cluster.node(peer).dir.join("shares")).expect("its disk is replaced");
+        cluster.restart(peer);
+    }
+    wait_whole(&cluster, "what three wiped peers held is made again", files, &[]);
+    let repaired = |cluster: &Cluster| -> f64 {
+        let peers = cluster.peers();
+        let up = peers.iter().filter(|peer| peer.as_str() != "storage-01");
+        up.map(|peer| cluster.metric(peer, "truckee_repair_shares_total"))
+            .sum()
+    };
+    assert!(repaired(&cluster) >= 3.0 * files as f64, "{}", repaired(&cluster));
+
+    cluster.kill("storage-01");
+    wait_whole(
+        &cluster,
+        "what a peer held that does not come back is made again",
+        files,
+        &["storage-01"],
+    );
+    // Whole again means that any seven more may go.
+    for peer in [
+        "storage-03",
+        "storage-04",
+        "storage-06",
+        "storage-07",
+        "storage-08",
+        "storage-10",
+    ] {
+        cluster.kill(peer);
+    }
+    for (cap, content) in caps.iter().zip(&contents) {
+        assert!(http.get(cap).ok() == *content, "the three wiped ones hold enough");
+    }
+    let _told: f64 = cluster.metric("storage-02", "truckee_heal_rounds_total");
+}
+
+#[test]
+fn a_peer_that_comes_back_within_its_grace_costs_no_repair() {
+    let mut cluster = Cluster::start(program());
+    let http = cluster.http();
+    let cap = http.put(&rig::bytes(9, 500_000));
+    until("all have compared what they hold", || {
+        let peers = cluster.peers();
+        let rounds = peers
+            .iter()
+            .map(|peer| cluster.metric(peer, "truckee_heal_rounds_total"));
+        rounds.fold(f64::MAX, f64::min).ge(&1.0).then_some(())
+    });
+    cluster.kill("storage-07");
+    cluster.restart("storage-07");
+    cluster.wait_connected(10);
+    assert!(http.get(&cap).ok() == rig::bytes(9, 500_000));
+    let started: f64 = cluster
+        .peers()
+        .iter()
+        .map(|peer| cluster.metric(peer, "truckee_repair_started_total"))
+        .sum();
+    assert!(started == 0.0, "{started} repairs");
+}
