@@ -1,4 +1,4 @@
-//! State machines without I/O: session, backoff, upload, download, membership, share store, scrubber, healer
+//! State machines without I/O: session, backoff, upload, download, repair, membership, share store, scrubber, healer
 
 pub mod backoff;
 pub mod check;

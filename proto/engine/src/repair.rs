@@ -368,17 +368,15 @@ impl Repair {
             }
             self.decide(now);
         }
-        while !self.has_ended() {
-            if self.phase == Phase::Opening && !self.is_opening() {
-                self.begin_reading(now);
-            }
-            if self.phase == Phase::Rebuilding {
-                self.read_on(now);
-            }
-            if self.goals.iter().any(|goal| goal.writing().is_some()) {
-                return;
-            }
+        let is_writing = |goal: &Goal| goal.writing().is_some();
+        while !self.has_ended() && !self.goals.iter().any(is_writing) {
             self.end_reading(now);
+        }
+        if self.phase == Phase::Opening && !self.is_opening() {
+            self.begin_reading(now);
+        }
+        if self.phase == Phase::Rebuilding {
+            self.read_on(now);
         }
     }
 

@@ -74,9 +74,8 @@ impl Repair {
             claim.holders.insert(peer, shares);
             return;
         }
-        // One hash means one file: who says anything else of it is wrong.
-        let facts = verify(self.config.si, ueb_hash, &said);
-        match facts.filter(|_| !self.claims.contains_key(&ueb_hash)) {
+        // One hash means one file: facts that differ from those known do not verify.
+        match verify(self.config.si, ueb_hash, &said) {
             Some(facts) => {
                 let claim = Claim {
                     said,

@@ -41,9 +41,7 @@ impl Repair {
     /// Takes segments into the window as far as it and the budget allow.
     fn open_segments(&mut self, now: Mono) {
         let writing = self.goals.iter().filter_map(Goal::writing).count();
-        while writing > 0
-            && let Some(next) = self.window.next()
-        {
+        while let Some(next) = self.window.next() {
             let bytes = (self.block_bytes(next) * (self.k() + writing)) as u64;
             if !self.pace.begin(bytes) {
                 if let Some(bytes) = self.pace.ask(bytes) {

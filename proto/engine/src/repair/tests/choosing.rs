@@ -265,3 +265,30 @@ fn busy_nodes_are_asked_again_what_they_hold() {
     assert_eq!(repaired.report().before.len(), 9);
     assert!(repaired.took < Duration::from_secs(20), "{:?}", repaired.took);
 }
+
+#[test]
+fn what_nodes_say_they_hold_is_believed_until_it_is_read() {
+    for read in [false, true] {
+        let (mut world, _, originals) = stored(10, LEN);
+        // A node says that it holds a share which it has lost; another one lost its share and says so.
+        let lost = if read { 0 } else { 5 };
+        let (kept, file) = (share(lost), originals[&share(lost)].file.clone());
+        wipe(&mut world, lost..lost + 1);
+        wipe(&mut world, 8..9);
+        let lie = |peer: NodeId, request: &Request| {
+            let found = truckee_wire::message::FoundShares {
+                shares: vec![kept],
+                file: Some(file.clone()),
+                inlined: None,
+            };
+            let asked = peer == node(lost) && matches!(request, Request::FindShares(_));
+            asked.then_some(Ok(Response::FoundShares(found)))
+        };
+        let repaired = run_repair_with(&Healer::of(&world), &mut world, &lie);
+        // Read or not, the other shares are made; but this one counts as there.
+        assert_eq!(placements(&repaired), [(share(8), node(8))]);
+        assert!(repaired.report().findings.damage.is_empty());
+        assert!(!world.holders().contains_key(&kept));
+        is_true(&world, &originals);
+    }
+}

@@ -257,6 +257,7 @@ fn what_had_to_be_moved_twice_is_made_up_for() {
     let repaired = run_repair(&healer, &mut world);
     let window = 8 * 1024;
     assert!(repaired.overdrawn <= window, "{} bytes ahead", repaired.overdrawn);
+    assert!(repaired.saved >= 0, "{} bytes were not granted", -repaired.saved);
     let report = repaired.report();
     let more = report.findings.read_bytes - 3 * done.ueb.geometry().share_blocks_bytes();
     assert!(more > 0, "some blocks were read twice");
@@ -282,4 +283,181 @@ fn open_shares_outlive_a_budget_that_takes_minutes() {
     let repaired = run_repair(&healer, &mut world);
     assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
     is_whole(&world, &originals);
+}
+
+#[test]
+fn what_had_to_be_written_twice_is_made_up_for_too() {
+    let (mut world, _, originals) = stored(10, 60 * 1024);
+    wipe(&mut world, 0..2);
+    let refused = std::cell::RefCell::new(BTreeSet::new());
+    let busy = |peer: NodeId, request: &Request| {
+        let Request::WriteBlock(write) = request else {
+            return None;
+        };
+        let first = peer == node(0) && write.segment.0 < 12 && refused.borrow_mut().insert(write.segment);
+        let failure = truckee_wire::message::Failure::busy(Duration::from_millis(10), "as ordered");
+        first.then_some(Err(CallError::Refused(failure)))
+    };
+    let mut healer = Healer::of(&world);
+    healer.config.paced = true;
+    healer.config.window_bytes = 8 * 1024;
+    healer.grants = (Duration::from_millis(50), 2_000);
+    let repaired = run_repair_with(&healer, &mut world, &busy);
+    let writes = repaired
+        .sent
+        .iter()
+        .filter(|kind| **kind == "write_block")
+        .count();
+    assert!(writes > 2 * 60, "{writes} blocks sent: none twice");
+    assert!(repaired.saved >= 0, "{} bytes were not granted", -repaired.saved);
+    is_whole(&world, &originals);
+}
+
+/// The first answer of a source is bad news, and what else was asked of it is never answered.
+#[test]
+fn what_was_asked_of_a_source_that_failed_is_not_waited_for() {
+    let news: [fn() -> Option<Result<Response, CallError>>; 3] = [
+        || failure(FailureCode::Corrupt),
+        || Some(Err(CallError::LinkLost)),
+        || Some(Ok(Response::BlockWritten)),
+    ];
+    for (index, news) in news.into_iter().enumerate() {
+        let (mut world, _, originals) = stored(10, LEN);
+        wipe(&mut world, 5..7);
+        world.peer(0).undead = true;
+        let lie = |peer: NodeId, request: &Request| match request {
+            Request::ReadBlock(read) if peer == node(0) && read.segment.0 == 0 => news(),
+            _ => None,
+        };
+        world.peer(0).frozen_from = Some(world.now + Duration::from_micros(3_500));
+        let repaired = run_repair_with(&Healer::of(&world), &mut world, &lie);
+        assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+        assert!(
+            repaired.took < Duration::from_secs(1),
+            "news {index}: {:?}",
+            repaired.took
+        );
+        is_whole(&world, &originals);
+    }
+}
+
+/// Reads that are on their way when all targets are lost are of no use to the reading after.
+#[test]
+fn a_reading_that_ends_early_takes_its_reads_back() {
+    let (mut world, _, originals) = stored(12, LEN);
+    wipe(&mut world, 0..1);
+    world.peer(0).dies_after = Some(30);
+    for index in 1..10 {
+        world.peer(index).delay = Duration::from_millis(30);
+    }
+    let mut healer = Healer::of(&world);
+    healer.config.window_bytes = 8 * 1024;
+    let repaired = run_repair(&healer, &mut world);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
+    assert!(repaired.rebuilt.len() > 41, "there was a second reading");
+    is_whole(&world, &originals);
+}
+
+#[test]
+fn a_source_that_was_lost_once_goes_behind_the_others() {
+    let (mut world, _, originals) = stored(10, LEN);
+    wipe(&mut world, 5..7);
+    let down_from = world.now + Duration::from_millis(500);
+    world.peer(0).down_from = Some(down_from);
+    world.peer(0).up_again_at = Some(down_from + Duration::from_millis(300));
+    let mut healer = Healer::of(&world);
+    healer.config.paced = true;
+    healer.grants = (Duration::from_millis(100), 384 * 5);
+    let repaired = run_repair(&healer, &mut world);
+    assert!(repaired.took > Duration::from_secs(3), "it goes on long after");
+    let read = world.peer(0).reads.len();
+    assert!((3..8).contains(&read), "{read} blocks");
+    is_whole(&world, &originals);
+}
+
+/// Nobody else has the shares, so the same peers are asked again and again.
+#[test]
+fn a_source_that_answers_in_between_is_not_given_up() {
+    for lost in [false, true] {
+        let (mut world, _, originals) = stored(10, LEN);
+        wipe(&mut world, 3..10);
+        let met = std::cell::RefCell::new(BTreeSet::new());
+        let lie = |peer: NodeId, request: &Request| {
+            let Request::ReadBlock(read) = request else {
+                return None;
+            };
+            let every = if lost { 15 } else { 2 };
+            let first =
+                peer == node(0) && read.segment.0 % every == 1 && met.borrow_mut().insert(read.segment);
+            let failure = truckee_wire::message::Failure::busy(Duration::from_millis(10), "as ordered");
+            let error = if lost {
+                CallError::LinkLost
+            } else {
+                CallError::Refused(failure)
+            };
+            first.then_some(Err(error))
+        };
+        let mut healer = Healer::of(&world);
+        healer.config.window_bytes = 0;
+        let repaired = run_repair_with(&healer, &mut world, &lie);
+        assert_eq!(repaired.report().outcome, RepairOutcome::Complete, "lost: {lost}");
+        assert!(met.borrow().len() >= if lost { 3 } else { 20 });
+        is_whole(&world, &originals);
+    }
+}
+
+#[test]
+fn peers_that_hold_the_same_shares_have_equal_work() {
+    let (mut world, _, originals) = stored(10, LEN);
+    wipe(&mut world, 3..10);
+    for index in 0..3 {
+        world
+            .peer(index + 3)
+            .shares
+            .insert(share(index), originals[&share(index)].clone());
+    }
+    run_repair(&Healer::of(&world), &mut world);
+    for index in 0..6 {
+        let read = world.peer(index).reads.len();
+        assert!((15..=26).contains(&read), "{read} of 41 blocks of peer {index}");
+    }
+    is_whole(&world, &originals);
+}
+
+#[test]
+fn of_a_rebuilt_segment_only_what_was_made_is_held() {
+    let (mut world, _, _) = stored(10, LEN);
+    wipe(&mut world, 0..2);
+    let mut config = Healer::of(&world).config;
+    config.window_bytes = 10 * 1024;
+    let mut machine = Repair::new(config, world.now);
+    let mut rebuilder = None;
+    // Blocks that are written are never taken.
+    while let Some(effect) = machine.poll_effect() {
+        match effect {
+            Effect::Send {
+                token, peer, request, ..
+            } if !matches!(request, Request::WriteBlock(_)) => {
+                let result = world.peers.get_mut(&peer).expect("known").serve(&request);
+                machine.handle_answer(world.now, token, result.map_err(CallError::Refused));
+            }
+            Effect::Rebuild {
+                job,
+                segment,
+                blocks,
+                wanted,
+            } => {
+                let facts = machine.file().expect("known").clone();
+                let tool = rebuilder.get_or_insert_with(|| {
+                    let engines = crate::transfer::model::engines();
+                    truckee_grid::pipeline::SegmentRebuilder::new(facts.ueb().coding(), engines)
+                });
+                let rebuilt = truckee_grid::pipeline::rebuild_segment(tool, &facts, segment, blocks, &wanted);
+                machine.handle_rebuilt(world.now, job, Some(rebuilt));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(machine.window_segments(), 10 * 1024 / (5 * 384));
+    assert_eq!(machine.held_bytes().0, machine.window_segments() * 2 * 384);
 }

@@ -64,6 +64,8 @@ pub(crate) struct Repaired {
     pub(crate) held_most: usize,
     /// Most bytes moved beyond what was granted.
     pub(crate) overdrawn: u64,
+    /// Most bytes that were granted and not moved at the end; negative: moved and not granted.
+    pub(crate) saved: i64,
     /// Kinds of the requests sent.
     pub(crate) sent: Vec<&'static str>,
     /// Segments given to be rebuilt, with the shares that were wanted.
@@ -100,6 +102,8 @@ struct Run<'a> {
     ended_at: Option<Mono>,
     result: Option<Result<RepairReport, RepairFailed>>,
     tokens: BTreeSet<Token>,
+    /// Requests that are neither answered nor cancelled, and what is read by each.
+    out: BTreeMap<Token, Option<(NodeId, ShareNumber, SegmentIndex)>>,
     granted: u64,
     moved: u64,
     done: Repaired,
@@ -199,6 +203,7 @@ impl<'a> Run<'a> {
             ended_at: None,
             result: None,
             tokens: BTreeSet::new(),
+            out: BTreeMap::new(),
             granted: 0,
             moved: 0,
             done: Repaired {
@@ -209,6 +214,7 @@ impl<'a> Run<'a> {
                 took: Duration::ZERO,
                 held_most: 0,
                 overdrawn: 0,
+                saved: 0,
                 sent: Vec::new(),
                 rebuilt: Vec::new(),
             },
@@ -239,6 +245,7 @@ impl<'a> Run<'a> {
     }
 
     fn answer(&mut self, now: Mono, token: Token, result: Result<Response, CallError>) {
+        self.out.remove(&token);
         if let Some(machine) = &mut self.machine {
             machine.handle_answer(now, token, result.clone());
             // What is answered twice changes nothing.
@@ -293,6 +300,13 @@ impl<'a> Run<'a> {
                     assert_eq!(lane, Lane::Bulk);
                     assert!(budget > Duration::ZERO);
                     self.done.sent.push(request.kind().name());
+                    let reads = match &request {
+                        Request::ReadBlock(read) => Some((peer, read.share, read.segment)),
+                        _ => None,
+                    };
+                    let again = reads.is_some() && self.out.values().any(|out| *out == reads);
+                    assert!(!again, "a block is asked for that is on its way: {reads:?}");
+                    self.out.insert(token, reads);
                     self.moved += match &request {
                         Request::WriteBlock(write) => write.block.len() as u64,
                         Request::PutShare(put) => put.block.len() as u64,
@@ -308,13 +322,19 @@ impl<'a> Run<'a> {
                     assert!(matches!(request, Request::AbortShare(_)));
                     events.push((now + HOP, Event::Arrive(index, None, peer, request)));
                 }
-                Effect::CancelSend { token } => assert!(self.tokens.contains(&token)),
+                Effect::CancelSend { token } => {
+                    assert!(self.out.remove(&token).is_some(), "a cancel for nothing");
+                }
                 Effect::Rebuild {
                     job,
                     segment,
                     blocks,
                     wanted,
                 } => {
+                    let facts = machine.file().expect("known before anything is rebuilt");
+                    let block_bytes = facts.ueb().geometry().block_bytes(segment);
+                    assert_eq!(blocks.len(), facts.ueb().coding().k());
+                    assert!(blocks.iter().all(|block| block.block.len() == block_bytes));
                     self.done.rebuilt.push((segment.0, wanted.clone()));
                     events.push((now + HOP, Event::Rebuild(index, job, segment, blocks, wanted)));
                 }
@@ -335,12 +355,15 @@ impl<'a> Run<'a> {
         if self.result.is_some() {
             self.ended_at.get_or_insert(now);
             assert!(machine.has_ended() && machine.next_deadline().is_none());
+            assert!(self.out.is_empty(), "not cancelled: {:?}", self.out);
         }
         events
     }
 
     fn finish(self) -> Repaired {
+        let saved = i64::try_from(self.granted).unwrap_or(i64::MAX) - self.moved as i64;
         Repaired {
+            saved,
             result: self.result.expect("a repair comes to an end"),
             took: self.ended_at.unwrap_or(self.began).saturating_sub(self.began),
             ..self.done
