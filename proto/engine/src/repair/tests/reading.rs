@@ -346,15 +346,19 @@ fn what_was_asked_of_a_source_that_failed_is_not_waited_for() {
 fn a_reading_that_ends_early_takes_its_reads_back() {
     let (mut world, _, originals) = stored(12, LEN);
     wipe(&mut world, 0..1);
-    world.peer(0).dies_after = Some(30);
-    for index in 1..10 {
-        world.peer(index).delay = Duration::from_millis(30);
-    }
+    // Its blocks before are taken, so that those of further segments are asked for.
+    let lie = |peer: NodeId, request: &Request| match request {
+        Request::WriteBlock(write) if peer == node(0) && write.segment.0 == 8 => {
+            Some(Err(CallError::LinkLost))
+        }
+        _ => None,
+    };
     let mut healer = Healer::of(&world);
     healer.config.window_bytes = 8 * 1024;
-    let repaired = run_repair(&healer, &mut world);
+    let repaired = run_repair_with(&healer, &mut world, &lie);
     assert_eq!(repaired.report().outcome, RepairOutcome::Complete);
     assert!(repaired.rebuilt.len() > 41, "there was a second reading");
+    assert!(repaired.reads_cancelled > 0, "the reads of the first went on");
     is_whole(&world, &originals);
 }
 

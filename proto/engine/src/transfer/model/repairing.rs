@@ -66,6 +66,8 @@ pub(crate) struct Repaired {
     pub(crate) overdrawn: u64,
     /// Most bytes that were granted and not moved at the end; negative: moved and not granted.
     pub(crate) saved: i64,
+    /// Reads that were taken back.
+    pub(crate) reads_cancelled: usize,
     /// Kinds of the requests sent.
     pub(crate) sent: Vec<&'static str>,
     /// Segments given to be rebuilt, with the shares that were wanted.
@@ -215,6 +217,7 @@ impl<'a> Run<'a> {
                 held_most: 0,
                 overdrawn: 0,
                 saved: 0,
+                reads_cancelled: 0,
                 sent: Vec::new(),
                 rebuilt: Vec::new(),
             },
@@ -323,7 +326,8 @@ impl<'a> Run<'a> {
                     events.push((now + HOP, Event::Arrive(index, None, peer, request)));
                 }
                 Effect::CancelSend { token } => {
-                    assert!(self.out.remove(&token).is_some(), "a cancel for nothing");
+                    let was_for = self.out.remove(&token).expect("a cancel for nothing");
+                    self.done.reads_cancelled += usize::from(was_for.is_some());
                 }
                 Effect::Rebuild {
                     job,
