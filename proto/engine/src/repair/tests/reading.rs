@@ -313,10 +313,12 @@ fn what_had_to_be_written_twice_is_made_up_for_too() {
     is_whole(&world, &originals);
 }
 
+type News = fn() -> Option<Result<Response, CallError>>;
+
 /// The first answer of a source is bad news, and what else was asked of it is never answered.
 #[test]
 fn what_was_asked_of_a_source_that_failed_is_not_waited_for() {
-    let news: [fn() -> Option<Result<Response, CallError>>; 3] = [
+    let news: [News; 3] = [
         || failure(FailureCode::Corrupt),
         || Some(Err(CallError::LinkLost)),
         || Some(Ok(Response::BlockWritten)),
