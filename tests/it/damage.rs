@@ -117,6 +117,75 @@ fn cut_emptied_and_missing_shares_do_not_matter() {
 }
 
 #[test]
+fn damage_that_nobody_asks_about_is_found_and_put_aside() {
+    let mut cluster = Cluster::start(program());
+    let node = "storage-04";
+    cluster.kill(node);
+    let config = cluster.node(node).dir.join("truckee.toml");
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(config)
+        .expect("the configuration is there");
+    writeln!(
+        file,
+        "\n[storage]\nscrub_bytes_per_second = \"1 GiB\"\nscrub_round_days = 0"
+    )
+    .expect("the configuration can be changed");
+    cluster.restart(node);
+    cluster.wait_connected(10);
+    let http = cluster.http();
+    let content = rig::bytes(6, 3 << 20);
+    let cap = http.put(&content);
+    let is_of_node = |(name, path): (String, PathBuf)| (name == node).then_some(path);
+    let shares: Vec<PathBuf> = cluster
+        .files_of_peers("shares")
+        .into_iter()
+        .filter_map(is_of_node)
+        .collect();
+    assert_eq!(shares.len(), 1, "{shares:?}");
+    let corrupt = |found_by: &str| {
+        let metric = format!("truckee_store_corrupt_shares_total{{found_by=\"{found_by}\"}}");
+        cluster.metric(node, &metric)
+    };
+    assert_eq!(corrupt("scrub"), 0.0);
+    // In the middle of a block, where only a hash tells.
+    flip(&shares[0], length(&shares[0]) / 2);
+    rig::until("the damage is found", || (corrupt("scrub") > 0.0).then_some(()));
+    assert_eq!(
+        (corrupt("scrub"), corrupt("read"), corrupt("write")),
+        (1.0, 0.0, 0.0)
+    );
+    assert_eq!(
+        cluster.metric(node, "truckee_store_read_bytes_total"),
+        0.0,
+        "nobody read it"
+    );
+    assert!(!shares[0].exists(), "it is not where it would be served from");
+    let aside = cluster.files_of_peers("quarantine");
+    let [(where_from, path)] = &aside[..] else {
+        panic!("one file is put aside: {aside:?}")
+    };
+    let index = shares[0]
+        .parent()
+        .and_then(Path::file_name)
+        .expect("the storage index");
+    let name = path
+        .file_name()
+        .expect("has a name")
+        .to_string_lossy()
+        .into_owned();
+    assert!(
+        where_from == node && name.starts_with(&*index.to_string_lossy()),
+        "{aside:?}"
+    );
+    assert!(
+        cluster.node(node).dir.join("scrub.json").is_file(),
+        "it keeps its place"
+    );
+    assert!(http.get(&cap).ok() == content, "the others are enough");
+}
+
+#[test]
 fn kill_in_the_middle_of_an_upload_leaves_no_trace_after_a_restart() {
     let mut cluster = Cluster::start(program());
     let http = cluster.http();

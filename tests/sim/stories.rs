@@ -275,3 +275,26 @@ fn a_healer_that_dies_leaves_no_half_shares_and_another_one_goes_on() {
         story.ends_well();
     }
 }
+
+#[test]
+fn damage_that_nobody_asks_about_is_put_aside() {
+    for seed in SEEDS {
+        let mut story = Scenario::with_scrubbers(seed, 10);
+        let file = stored(&mut story, 30_000);
+        let stores = story.stores();
+        let first = usize::try_from(seed % 10).unwrap_or(0);
+        let rotting: Vec<usize> = (0..7).map(|index| stores[(first + index) % 10]).collect();
+        story.rot(&rotting);
+        assert_eq!(story.rotten(&rotting), 7, "seed {seed}");
+        // The rest of a round and a whole one, and one of the nodes is away meanwhile.
+        story.kill(&rotting[..1]);
+        story.pass(Duration::from_secs(20));
+        story.start(&rotting[..1]);
+        story.pass(Duration::from_secs(180));
+        assert_eq!(story.rotten(&stores), 0, "seed {seed}");
+        assert_eq!(story.shares_held(), 3, "seed {seed}: the sound ones stay");
+        let order = story.download(file, Duration::ZERO);
+        assert_eq!(story.wait_for(order).0, Outcome::Read, "seed {seed}");
+        story.ends_well();
+    }
+}

@@ -1,7 +1,7 @@
 //! The simulated disk of one node.
 //!
-//! Owns the finished shares, the shares in progress and the roster file. A finished share and the roster file are durable
-//! from the moment at which their operation has ended; an operation that a crash interrupts has either happened or not.
+//! Owns the finished shares, the shares in progress, the roster file and the place of the scrubber. A finished share and the
+//! two files are durable from the moment at which their operation has ended; an operation that a crash interrupts has either happened or not.
 //! What is in progress is never durable: after a crash each such file is there whole, cut short, with garbage at its
 //! end, or not at all. A disk can be filled by others, fail now and then, be slow, and turn bits of what it keeps.
 //!
@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bytes::Bytes;
+use truckee_engine::scrub::Cursor;
 use truckee_grid::ids::{ShareNumber, StorageIndex};
 
 use super::rng::Rng;
@@ -36,6 +37,7 @@ pub struct Disk {
     shares: BTreeMap<ShareName, Vec<u8>>,
     incoming: BTreeMap<u64, Vec<u8>>,
     roster: Option<Bytes>,
+    place: Option<Cursor>,
     rotted: BTreeSet<ShareName>,
     space_bytes: u64,
     used_bytes: u64,
@@ -53,6 +55,7 @@ impl Disk {
             shares: BTreeMap::new(),
             incoming: BTreeMap::new(),
             roster: None,
+            place: None,
             rotted: BTreeSet::new(),
             space_bytes,
             used_bytes: 0,
@@ -185,6 +188,18 @@ impl Disk {
         self.roster.clone()
     }
 
+    /// Replaces the scrubber's place, durably.
+    pub fn write_place(&mut self, place: Cursor) -> Result<(), DiskError> {
+        self.may_fail()?;
+        self.place = Some(place);
+        Ok(())
+    }
+
+    /// The scrubber's place.
+    pub fn place(&self) -> Option<Cursor> {
+        self.place
+    }
+
     /// The node's memory is lost; so is an uncertain part of what is in progress.
     pub fn crash(&mut self) {
         let slots: Vec<u64> = self.incoming.keys().copied().collect();
@@ -233,6 +248,12 @@ impl Disk {
     /// Has a bit of this share been turned?
     pub fn is_rotted(&self, name: ShareName) -> bool {
         self.rotted.contains(&name)
+    }
+
+    /// Finished shares with bits that turned.
+    pub fn rotten(&self) -> impl Iterator<Item = ShareName> + '_ {
+        let there = |name: &&ShareName| self.shares.contains_key(*name);
+        self.rotted.iter().filter(there).copied()
     }
 
     fn turn_bit(&mut self, name: ShareName) {

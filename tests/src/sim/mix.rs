@@ -72,6 +72,8 @@ pub struct Mix {
     pub mixed_roles: bool,
     /// Of those that keep shares, how many have the role vdrive too. All have one database.
     pub vdrives: usize,
+    /// Do the stores read back what they hold? Costs many steps, so only few runs have it.
+    pub scrubs: bool,
     /// The faults that happen.
     pub faults: BTreeSet<Fault>,
     /// Mean time between two faults.
@@ -124,6 +126,7 @@ impl Mix {
             gateways: rng.size(1, if size == Size::Small { 2 } else { 4 }),
             mixed_roles: rng.chance(300),
             vdrives: rng.fork("vdrives").size(0, 2),
+            scrubs: rng.fork("scrubs").chance(150),
             faults,
             fault_every: rng.between(200 * MILLIS, 4 * SECONDS),
             chaos: rng.between(10 * SECONDS, 40 * SECONDS),

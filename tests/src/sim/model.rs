@@ -130,6 +130,12 @@ impl Model {
         self.counted.insert((host, name));
     }
 
+    /// The store on `host` has put a damaged share aside: what is stored in its place from now on is another one, and
+    /// nobody counts on that yet.
+    pub fn share_put_aside(&mut self, host: usize, name: ShareName) {
+        self.counted.remove(&(host, name));
+    }
+
     /// Does a stored file count on this share?
     pub fn is_counted(&self, host: usize, name: ShareName) -> bool {
         self.counted.contains(&(host, name))

@@ -7,6 +7,7 @@ use truckee_engine::repair::RepairOutcome;
 use truckee_engine::store::MEASURE_EVERY;
 use truckee_wire::message::Role;
 
+use super::disk::ShareName;
 use super::mix::{Mix, Size};
 use super::model::{Model, OrderId, Outcome, Tally, Violation};
 use super::node::RepairOrder;
@@ -21,6 +22,8 @@ const WELL_WITHIN: Micros = 200 * SECONDS;
 const SERVED_WITHIN: Micros = 60 * SECONDS;
 /// Within this time what was left half-done must have been cleared away: an open share expires after a minute.
 const TIDY_WITHIN: Micros = 150 * SECONDS;
+/// Within this time all shares must have been read back, whatever they were in: the rest of a round and a whole one.
+const SCRUBBED_WITHIN: Micros = 200 * SECONDS;
 /// How often a condition that takes a while is looked at.
 const LOOK_EVERY: Micros = SECONDS / 4;
 /// More steps than any run of an honest mesh takes; a machine that keeps itself busy is found by it.
@@ -128,6 +131,9 @@ impl World {
         self.serve_last_orders()?;
         self.serve_last_directories()?;
         self.until(TIDY_WITHIN, Self::tidy)?;
+        if self.mix.scrubs {
+            self.until(SCRUBBED_WITHIN, Self::nothing_rotten)?;
+        }
         for (host, at) in self.hosts.iter().enumerate() {
             self.model.check_disk(host, &at.disk)?;
         }
@@ -280,6 +286,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Is every share with a turned bit put aside, though nobody asked for it?
+    fn nothing_rotten(&self) -> Result<(), String> {
+        let rotten = |(host, name): (usize, ShareName)| {
+            format!(
+                "node {host} keeps share {} of {}, which is rotten",
+                name.1, name.0
+            )
+        };
+        let disks = self.hosts.iter().map(|host| &host.disk).enumerate();
+        let mut all = disks.flat_map(|(host, disk)| disk.rotten().map(move |name| (host, name)));
+        all.next().map_or(Ok(()), |first| Err(rotten(first)))
     }
 
     /// Reads back every stored file and stores another one from each gateway.

@@ -31,6 +31,18 @@ impl Scenario {
     /// # Panics
     /// The mesh does not come up.
     pub fn new(seed: u64, storage: usize) -> Self {
+        Self::with(seed, storage, |mix| mix)
+    }
+
+    /// The same, but the stores read back what they hold.
+    ///
+    /// # Panics
+    /// As above.
+    pub fn with_scrubbers(seed: u64, storage: usize) -> Self {
+        Self::with(seed, storage, |mix| Mix { scrubs: true, ..mix })
+    }
+
+    fn with(seed: u64, storage: usize, change: impl FnOnce(Mix) -> Mix) -> Self {
         let way = Way {
             delay: 2 * MILLIS,
             jitter: MILLIS,
@@ -45,6 +57,7 @@ impl Scenario {
             gateways: 1,
             mixed_roles: false,
             vdrives: 0,
+            scrubs: false,
             way,
             disk_delay: 5 * MILLIS,
             calendar_skew_s: 0,
@@ -52,7 +65,7 @@ impl Scenario {
             disk_bytes: 1 << 30,
             ..drawn
         };
-        let mut world = World::new(mix, seed);
+        let mut world = World::new(change(mix), seed);
         world.peaceful = true;
         for host in 0..world.hosts.len() {
             world.start(host);
@@ -263,6 +276,12 @@ impl Scenario {
     /// How many different shares of a file are on some disk, sound to the last bit.
     pub fn sound_shares(&self, file: &StoredFile) -> usize {
         Model::sound_shares(&file.cap, self.world.hosts.iter().map(|host| &host.disk))
+    }
+
+    /// How many finished shares on these nodes have bits that turned.
+    pub fn rotten(&self, hosts: &[usize]) -> usize {
+        let disks = hosts.iter().map(|host| &self.world.hosts[*host].disk);
+        disks.map(|disk| disk.rotten().count()).sum()
     }
 
     /// How many shares are in progress on all disks together.

@@ -1,8 +1,8 @@
 //! Share files on simulated disks: what the disk operations of the store machine mean for bytes, and judging a file with
 //! the eyes of an outsider.
 //!
-//! As on the real disk, structure is checked (header, footer, lengths) and blocks are not hashed; what does not check is
-//! put aside.
+//! As on the real disk, structure is checked (header, footer, lengths, facts about the file) and blocks are not hashed; what
+//! does not check is put aside.
 
 use std::convert::Infallible;
 
@@ -12,6 +12,7 @@ use truckee_engine::store::{
 };
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber, StorageIndex};
+use truckee_grid::merkle;
 use truckee_grid::share::{FOOTER_BYTES, Footer, ShareHeader, build_trailer, verify_share};
 use truckee_grid::ueb::Ueb;
 use truckee_wire::message::{BlockRead, FileFacts, SealedProof};
@@ -26,8 +27,8 @@ pub type Name = ShareName;
 pub struct Done {
     /// For the machine.
     pub reply: DiskReply,
-    /// For the model.
-    pub put_aside: Vec<Name>,
+    /// For the model, and whether their bytes were all right.
+    pub put_aside: Vec<(Name, bool)>,
 }
 
 /// The hash of the UEB of a share file all of whose bytes are right; none if one is not.
@@ -65,7 +66,7 @@ pub fn carry_out(disk: &mut Disk, op: DiskOp) -> Done {
 
 struct Aside<'a> {
     disk: &'a mut Disk,
-    names: Vec<Name>,
+    names: Vec<(Name, bool)>,
     damage: Damage,
 }
 
@@ -272,8 +273,9 @@ impl Aside<'_> {
             footer.layout.share_roots(),
             footer.layout.share_roots_bytes(),
         )?;
-        let share_roots = roots.as_chunks().0.iter().copied().map(Hash).collect();
-        if ueb.hash() != footer.ueb_hash || ueb.geometry() != footer.layout.geometry() {
+        let share_roots: Vec<Hash> = roots.as_chunks().0.iter().copied().map(Hash).collect();
+        let of_file = ueb.hash() == footer.ueb_hash && ueb.geometry() == footer.layout.geometry();
+        if !of_file || merkle::share_root(&share_roots).as_ref() != Some(ueb.share_root()) {
             return Err(self.corrupt(name));
         }
         Ok((footer, FileFacts { ueb, share_roots }))
@@ -294,11 +296,11 @@ impl Aside<'_> {
 
     /// Puts a share aside.
     fn corrupt(&mut self, name: Name) -> DiskFault {
-        if let Some(bytes) = self.disk.len(name) {
-            self.disk.remove(name);
+        if let Some(file) = self.disk.look(name) {
+            self.names.push((name, sound(file).is_some()));
             self.damage.shares += 1;
-            self.damage.bytes += bytes;
-            self.names.push(name);
+            self.damage.bytes += file.len() as u64;
+            self.disk.remove(name);
         }
         DiskFault::Corrupt
     }

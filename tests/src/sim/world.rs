@@ -81,6 +81,8 @@ pub struct Ctx<'a> {
     pub trace: &'a mut Trace,
     /// Random numbers of this host.
     pub rng: &'a mut Rng,
+    /// Do the stores read back what they hold?
+    pub scrubs: bool,
     at: Micros,
     life: u32,
     later: &'a mut Vec<(Micros, Event)>,
@@ -230,6 +232,7 @@ impl World {
             drive: &mut self.drive,
             trace: &mut self.trace,
             rng,
+            scrubs: self.mix.scrubs,
             at,
             life: *life,
             later: &mut self.later,

@@ -167,7 +167,7 @@ impl Node {
         self.links.wake(ctx);
         self.members.wake(ctx);
         if let Some(keeper) = &mut self.keeper {
-            keeper.wake(ctx.now);
+            keeper.wake(ctx);
         }
         self.uploads.wake(ctx, &mut self.errands);
         self.downloads.wake(ctx, &mut self.errands);

@@ -5,7 +5,10 @@
 //! on the disk are looked at in that very moment.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
 
+use truckee_engine::scrub::{Effect as ScrubEffect, Scrub, ScrubConfig};
 use truckee_engine::store::{
     Asked, DiskOp, DiskToken, Effect, Limits, StartSpace, Store, StoreConfig, Ticket,
 };
@@ -18,6 +21,15 @@ use crate::sim::disk::Disk;
 use crate::sim::scheduler::Micros;
 use crate::sim::shares;
 use crate::sim::world::Ctx;
+
+/// Of checks and lists; those of requests begin with 1.
+const SCRUB: Ticket = Ticket(0);
+
+/// A round of checks takes so long at least: longer than most faults, shorter than a run.
+const SCRUB_ROUND: Duration = Duration::from_secs(60);
+
+/// More than any run stores, so that rounds take no longer than they must.
+const SCRUB_RATE: NonZeroU64 = NonZeroU64::new(100 << 20).expect("not zero");
 
 /// A request that the machine has not answered.
 #[derive(Debug)]
@@ -44,6 +56,7 @@ enum About {
 #[derive(Debug)]
 pub(super) struct Keeper {
     machine: Store,
+    scrub: Option<Scrub>,
     serving: BTreeMap<Ticket, Serving>,
     pending: BTreeMap<DiskToken, DiskOp>,
     /// When the last write of each file ends.
@@ -52,7 +65,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(ctx: &Ctx<'_>) -> Self {
+    pub(super) fn new(ctx: &mut Ctx<'_>) -> Self {
         let config = StoreConfig {
             quota_bytes: 1 << 40,
             reserve_bytes: 0,
@@ -73,6 +86,7 @@ impl Keeper {
         };
         Self {
             machine: Store::new(config, start, ctx.now),
+            scrub: ctx.scrubs.then(|| scrub(ctx)),
             serving: BTreeMap::new(),
             pending: BTreeMap::new(),
             written_at: BTreeMap::new(),
@@ -112,16 +126,19 @@ impl Keeper {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.machine.next_deadline()
+        let scrub = self.scrub.as_ref().and_then(Scrub::next_deadline);
+        [self.machine.next_deadline(), scrub].into_iter().flatten().min()
     }
 
-    pub(super) fn wake(&mut self, now: Mono) {
-        if self
-            .machine
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now)
+    pub(super) fn wake(&mut self, ctx: &Ctx<'_>) {
+        let is_due = |deadline: Option<Mono>| deadline.is_some_and(|deadline| deadline <= ctx.now);
+        if is_due(self.machine.next_deadline()) {
+            self.machine.handle_timeout(ctx.now);
+        }
+        if let Some(scrub) = &mut self.scrub
+            && is_due(scrub.next_deadline())
         {
-            self.machine.handle_timeout(now);
+            scrub.handle_timeout(ctx.now, ctx.unix);
         }
     }
 
@@ -131,12 +148,28 @@ impl Keeper {
         ctx: &mut Ctx<'_>,
         answers: &mut Vec<(ReplyTo, Result<Response, Failure>)>,
     ) {
+        while self.scrub_on(ctx) || self.drain_store(ctx, answers) {}
+    }
+
+    /// Carries out what the store wants; false if it wants nothing.
+    fn drain_store(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        answers: &mut Vec<(ReplyTo, Result<Response, Failure>)>,
+    ) -> bool {
+        let mut any = false;
         while let Some(effect) = self.machine.poll_effect() {
+            any = true;
             match effect {
                 Effect::Disk { token, op } => self.begin(ctx, token, op),
-                Effect::Verified { .. } | Effect::Listed { .. } => {
-                    ctx.violation("a check that nobody asked for was answered");
-                }
+                Effect::Verified { result, .. } => match &mut self.scrub {
+                    Some(scrub) => scrub.handle_verified(ctx.now, ctx.unix, result),
+                    None => ctx.violation("a check that nobody asked for was answered"),
+                },
+                Effect::Listed { result, .. } => match &mut self.scrub {
+                    Some(scrub) => scrub.handle_listed(ctx.now, ctx.unix, result),
+                    None => ctx.violation("a list that nobody asked for was answered"),
+                },
                 Effect::Answer { ticket, result } => {
                     let Some(serving) = self.serving.remove(&ticket) else {
                         ctx.violation(format!("the store answers {ticket:?} twice"));
@@ -147,6 +180,22 @@ impl Keeper {
                 }
             }
         }
+        any
+    }
+
+    /// Carries out what the scrubber wants; false if it wants nothing.
+    fn scrub_on(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let Some(effect) = self.scrub.as_mut().and_then(Scrub::poll_effect) else {
+            return false;
+        };
+        match effect {
+            ScrubEffect::List { bucket, after } => self.machine.list(SCRUB, bucket, after),
+            ScrubEffect::Verify { share } => self.machine.verify(SCRUB, share),
+            // A place that cannot be written costs repeated checks.
+            ScrubEffect::Save(place) => drop(ctx.disk.write_place(place)),
+            ScrubEffect::RoundDone(_) => ctx.model.tally.count("scrub: round"),
+        }
+        true
     }
 
     /// A disk operation ends now.
@@ -174,8 +223,12 @@ impl Keeper {
             ctx.trace
                 .note(Some(ctx.host), "disk", format_args!("{kind}: {fault}"));
         }
-        for name in done.put_aside {
-            if !ctx.model.was_spoilt(ctx.host, name) {
+        for (name, was_sound) in done.put_aside {
+            if kind == "verify" {
+                ctx.model.tally.count("scrub: damage found");
+            }
+            ctx.model.share_put_aside(ctx.host, name);
+            if was_sound {
                 ctx.violation(format!(
                     "share {} of {} is put aside and was sound",
                     name.1, name.0
@@ -242,6 +295,12 @@ impl Keeper {
         self.pending.insert(token, op);
         ctx.after(due - ctx.at(), Job::Disk(token));
     }
+}
+
+/// The scrubber of a store, from where its last life stopped.
+fn scrub(ctx: &mut Ctx<'_>) -> Scrub {
+    let config = ScrubConfig::new(SCRUB_RATE, SCRUB_ROUND);
+    Scrub::new(config, ctx.disk.place(), ctx.rng.bits(), ctx.now, ctx.unix)
 }
 
 /// Notes what an answer promises, and looks whether it is true.
