@@ -28,6 +28,8 @@ fn has_everything(tally: &Tally) {
         "drive: refused",
         "drive: out of reach",
         "drive note: conflict",
+        "scrub: round",
+        "scrub: damage found",
         "fault: node killed",
         "fault: power failed",
         "fault: partition",

@@ -205,6 +205,22 @@ fn what_the_disk_cannot_read_is_passed_over_with_growing_rests() {
 }
 
 #[test]
+fn a_dead_disk_is_asked_once_a_minute() {
+    let mut world = World::new(config(FAST, DAY));
+    world.page = 100;
+    for file in 0..12 {
+        world.shares.insert(share_id(5, file, 1), (1000, Is::Unreadable));
+    }
+    world.run_rounds(1);
+    let rests: Vec<u64> = world
+        .checks
+        .windows(2)
+        .map(|pair| pair[1].0.saturating_sub(pair[0].0).as_secs())
+        .collect();
+    assert_eq!(rests, [1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64]);
+}
+
+#[test]
 fn a_bucket_that_cannot_be_listed_is_tried_again_and_then_passed_over() {
     let mut world = World::new(config(FAST, DAY));
     for bucket in [5, 6] {
