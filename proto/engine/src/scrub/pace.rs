@@ -66,10 +66,10 @@ impl Budget {
         self.paid_at
     }
 
-    /// A share of so many bytes was begun at `since`.
+    /// A share of so many bytes was begun at `since`, when all before it were paid for.
     pub(super) fn pay(&mut self, since: Mono, file_bytes: u64) {
         let cost = file_bytes.saturating_add(SHARE_COST_BYTES);
-        self.paid_at = self.paid_at.max(since) + self.config.time_for(cost);
+        self.paid_at = since + self.config.time_for(cost);
     }
 }
 

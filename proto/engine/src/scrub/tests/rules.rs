@@ -233,8 +233,12 @@ fn a_bucket_that_cannot_be_listed_is_tried_again_and_then_passed_over() {
     world.run_rounds(2);
     assert_eq!((world.rounds[1].shares, world.rounds[1].unreadable), (1, 1));
     assert_eq!(world.checks.last().unwrap().1, share_id(6, 1, 1));
+    // The one behind it has all of its tries, too.
+    world.list_failures = 2 * LIST_TRIES - 1;
     world.run_rounds(3);
-    assert_eq!((world.rounds[2].shares, world.rounds[2].unreadable), (2, 0));
+    assert_eq!((world.rounds[2].shares, world.rounds[2].unreadable), (1, 1));
+    world.run_rounds(4);
+    assert_eq!((world.rounds[3].shares, world.rounds[3].unreadable), (2, 0));
 }
 
 #[test]
@@ -255,6 +259,15 @@ fn a_stopped_scrubber_does_nothing_any_more() {
     world.scrub.handle_timeout(world.now + DAY, world.unix);
     world.drain();
     assert_eq!((world.checks.len(), world.asked.is_none()), (2, true));
+
+    let mut world = World::new(config(FAST, DAY));
+    world.store(share_id(5, 1, 1), 1000);
+    world.step(Mono::from_micros(u64::MAX));
+    assert_eq!(world.lists.len(), 1);
+    world.scrub.stop();
+    world.answer();
+    assert_eq!(world.scrub.next_deadline(), None);
+    assert!(world.checks.is_empty());
 }
 
 #[test]
