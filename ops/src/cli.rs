@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Import(drive::ImportArgs),
     /// Show the gateway and the peers that it sees
     Status(StatusArgs),
+    /// Watch a grid: what it holds, what it does, which node is gone or slow, and what to do now
+    Top(TopArgs),
     /// Measure a gateway: throughput, latency, CPU and memory
     Load(LoadArgs),
     /// Look for what is wrong with this machine, a cluster or a gateway
@@ -167,6 +169,48 @@ pub(crate) struct StatusArgs {
     pub(crate) client: ClientArgs,
 }
 
+/// On a terminal the figures stay up to date; into a pipe, or with --once or --json, they are printed once. They are those of
+/// the `/metrics` of every node, or, if only a gateway is known, what it tells of itself and its peers.
+#[derive(Debug, Args)]
+#[command(after_help = TOP_HELP)]
+pub(crate) struct TopArgs {
+    /// Directory of the local cluster to watch [default: ./truckee-cluster if there is one and no gateway is named]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cluster: Option<PathBuf>,
+    /// File that lists nodes in the form of Prometheus's file discovery, such as a node's targets.json; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) targets: Vec<PathBuf>,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(crate) interval: u64,
+    /// Look twice, so far apart, print the figures as text, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The same as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// What `truckee top --help` says of keys and figures.
+const TOP_HELP: &str = "\
+Keys:
+  q, Esc, Ctrl-C      end
+  up, down, k, j      select a node; PgUp, PgDn, Home, End; the line below the table tells more of it
+  s, S                sort by the next column; the other way round
+  underlined letter   sort by that column; once more: the other way round
+  p                   pause
+  +, -                look less often, more often
+  ?                   the keys in one line
+
+Columns: IN/S and OUT/S are bytes from and to peers and clients; REQ/S requests of both; LATENCY the mean time of a
+request to the store and P99 what 99 of 100 did not exceed; TRIP a heartbeat to a peer and back; LAG how late event
+loops wake. CPU is a part of one processor, at first the mean since the node's start. All but CPU and TRIP (30 s) are
+of the last 10 s. A node is slow if a request takes three times as long as at the node in the middle, and 20 ms more.
+
+With NO_COLOR in the environment nothing is coloured. Exit code 5: nobody answered.";
+
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
     /// Size of each file, such as 1GiB, 10MiB, 1KiB
@@ -265,6 +309,9 @@ mod tests {
             "truckee put - --k 3 --n 10 --happy 7 --convergent",
             "truckee get URI:LIT: -o f --offset 3 --length 4",
             "truckee status --json --gateway http://127.0.0.1:1",
+            "truckee top",
+            "truckee top --cluster d --targets a --targets b --interval 60 --once",
+            "truckee top --json --gateway http://127.0.0.1:1",
             "truckee load --size 10MiB --files 3 --clients 2 --op put",
             "truckee load --table --json",
             "truckee get home:a/b",
@@ -297,6 +344,8 @@ mod tests {
             "truckee up --peers 257",
             "truckee run",
             "truckee get x --length 0",
+            "truckee top --interval 0",
+            "truckee top --interval 61",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

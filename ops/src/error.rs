@@ -49,6 +49,16 @@ pub enum CliError {
         /// What the network said.
         reason: String,
     },
+    /// A grid was watched and not one of its nodes answered.
+    #[error(
+        "none of the {nodes} nodes answers ({source_words}); start them with `truckee up` or `truckee run`, or name others with --cluster or --targets"
+    )]
+    NobodyAnswers {
+        /// How many are listed.
+        nodes: usize,
+        /// Where they are listed.
+        source_words: String,
+    },
     /// The connection broke in the middle of an answer.
     #[error(
         "the gateway at {gateway} stopped in the middle of the answer after {got_bytes} bytes ({reason}); nothing was kept, try again"
@@ -256,7 +266,9 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             CliError::Usage { .. } => Exit::Usage,
-            CliError::Unreachable { .. } | CliError::CutShort { .. } => Exit::Unreachable,
+            CliError::Unreachable { .. } | CliError::CutShort { .. } | CliError::NobodyAnswers { .. } => {
+                Exit::Unreachable
+            }
             CliError::Status { status, .. } => exit_of_status(*status),
             CliError::Codec(error) => error.exit(),
             CliError::NoAlias { .. } => Exit::Usage,

@@ -47,6 +47,8 @@ pub struct Gateway {
     url: String,
     /// The whole `Authorization` header, if the gateway wants one.
     authorization: Option<Zeroizing<String>>,
+    /// Longest that a request without a body may take as a whole, if there is a bound.
+    within: Option<Duration>,
 }
 
 /// What a request carries beside its address.
@@ -160,7 +162,14 @@ impl Gateway {
             agent: config.new_agent(),
             url,
             authorization: None,
+            within: None,
         })
+    }
+
+    /// The same for somebody who does not wait: what is asked without a body is given up after this long.
+    pub(crate) fn within(mut self, within: Duration) -> Gateway {
+        self.within = Some(within);
+        self
     }
 
     /// Its address, without a slash at the end.
@@ -267,7 +276,11 @@ impl Gateway {
         }
         let unusable = |_| self.odd("an address that cannot be asked for");
         let sent = match payload {
-            Payload::Nothing => self.agent.run(request.body(()).map_err(unusable)?),
+            Payload::Nothing => {
+                let request = request.body(()).map_err(unusable)?;
+                let bounded = self.agent.configure_request(request).timeout_global(self.within);
+                self.agent.run(bounded.build())
+            }
             Payload::Text(kind, bytes) => {
                 let request = request.header("content-type", kind);
                 self.agent.run(request.body(bytes).map_err(unusable)?)

@@ -14,6 +14,9 @@ use crate::exit::Exit;
 
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
+/// What else is to be done before the end.
+static BEFORE_END: Mutex<Option<fn()>> = Mutex::new(None);
+
 fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -26,6 +29,11 @@ pub(crate) fn begun(path: &Path) {
 /// Forgets a temporary file that was renamed or removed.
 pub(crate) fn ended(path: &Path) {
     unfinished().remove(path);
+}
+
+/// Has `action` done before a signal ends the process, such as giving the terminal back. There is room for one.
+pub(crate) fn before_end(action: fn()) {
+    *BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner) = Some(action);
 }
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove all unfinished files and end the process with [`Exit::Interrupted`].
@@ -56,6 +64,10 @@ pub(crate) fn watch() -> Result<(), CliError> {
         for file in files.iter() {
             // Best effort: there is nobody left to tell, and the name says what it is.
             let _ = std::fs::remove_file(file);
+        }
+        let action = *BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(action) = action {
+            action();
         }
         eprintln!("truckee: interrupted");
         std::process::exit(i32::from(Exit::Interrupted.code()));

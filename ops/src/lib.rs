@@ -33,6 +33,7 @@ mod parallel;
 mod status;
 #[cfg(test)]
 mod testing;
+mod top;
 
 use cli::Command;
 use cli::codec::CodecCommand;
@@ -81,6 +82,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::pages(&args),
         Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
