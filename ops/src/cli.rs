@@ -197,17 +197,20 @@ pub(crate) struct TopArgs {
 const TOP_HELP: &str = "\
 Keys:
   q, Esc, Ctrl-C      end
-  up, down, k, j      select a node; PgUp, PgDn, Home, End; the line below the table tells more of it
-  s, S                sort by the next column; the other way round
+  up, down, k, j      select a node, also PgUp, PgDn, Home, End
+  s                   sort by the next column
+  S                   sort the other way round
   underlined letter   sort by that column; once more: the other way round
   p                   pause
   +, -                look less often, more often
-  ?                   the keys in one line
+  ?                   show all keys
 
-Columns: IN/S and OUT/S are bytes from and to peers and clients; REQ/S requests of both; LATENCY the mean time of a
-request to the store and P99 what 99 of 100 did not exceed; TRIP a heartbeat to a peer and back; LAG how late event
-loops wake. CPU is a part of one processor, at first the mean since the node's start. All but CPU and TRIP (30 s) are
-of the last 10 s. A node is slow if a request takes three times as long as at the node in the middle, and 20 ms more.
+Columns: IN/S and OUT/S are bytes from and to peers and clients, REQ/S requests of both; LATENCY is the mean time of a \
+request to the store, P99 what 99 of 100 did not exceed; TRIP is a heartbeat to a peer and back, LAG how late event loops \
+wake; CPU is a part of one processor. All are of the last 10 s, CPU and TRIP of the last 30 s. Nodes count CPU in whole \
+seconds: <3.3% is less than shows in 30 s, and for the first 10 s CPU is the mean since the node's start.
+
+A node is slow if a request takes three times as long as at the node in the middle, and 20 ms more.
 
 With NO_COLOR in the environment nothing is coloured. Exit code 5: nobody answered.";
 

@@ -51,13 +51,11 @@ pub enum CliError {
     },
     /// A grid was watched and not one of its nodes answered.
     #[error(
-        "none of the {nodes} nodes answers ({source_words}); start them with `truckee up` or `truckee run`, or name others with --cluster or --targets"
+        "no node of the {watched} answers; start it with `truckee up` or `truckee run`, or name others with --cluster or --targets"
     )]
     NobodyAnswers {
-        /// How many are listed.
-        nodes: usize,
-        /// Where they are listed.
-        source_words: String,
+        /// Where the nodes are listed.
+        watched: String,
     },
     /// The connection broke in the middle of an answer.
     #[error(

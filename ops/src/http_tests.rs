@@ -170,3 +170,16 @@ fn a_token_file_is_one_line() {
     std::fs::write(&path, vec![b'x'; TOKEN_BYTES_MAX + 1]).unwrap();
     assert!(read_token(&path).is_err());
 }
+
+#[test]
+fn who_does_not_wait_gives_up() {
+    // Connections wait in the listener's queue, and nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = Gateway::at(&listener.local_addr().unwrap().to_string()).unwrap();
+    let error = gateway
+        .within(Duration::from_millis(50))
+        .page("/metrics")
+        .unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable);
+    assert!(error.to_string().contains("(timeout: global)"), "{error}");
+}

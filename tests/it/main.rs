@@ -17,6 +17,7 @@ mod round_trip;
 mod strangers;
 mod survival;
 mod tracing;
+mod top;
 mod vdrives;
 
 use std::path::Path;

@@ -65,8 +65,9 @@ pub(super) struct Judged<'a> {
 /// Everything that is wrong, the most urgent first.
 pub(super) fn judge(judged: &Judged<'_>) -> Vec<Alarm> {
     let mut alarms = Vec::new();
-    safety::judge(judged, &mut alarms);
+    // Of what is as urgent, the cause stands before what follows from it.
     nodes::judge(judged, &mut alarms);
+    safety::judge(judged, &mut alarms);
     alarms.sort_by_key(|alarm| alarm.severity);
     alarms
 }

@@ -138,6 +138,9 @@ impl Column {
             Column::Role => return row.node.roles.clone(),
             Column::State if row.slow => return "slow".to_owned(),
             Column::State => return row.state.word().to_owned(),
+            Column::Cpu if row.cpu.is_some_and(|cpu| cpu < row.cpu_step) => {
+                return format!("<{}", percent(row.cpu_step));
+            }
             Column::Cpu => percent,
             Column::Shares => |number| format!("{number:.0}"),
             Column::Memory | Column::Used | Column::Free | Column::In | Column::Out => bytes,
@@ -274,6 +277,14 @@ mod tests {
         assert_eq!(Column::State.text(&row), "slow");
         assert_eq!(Column::Latency.text(&row), "150 ms");
         assert_eq!(Column::Cpu.text(&row), NONE);
+        (row.cpu, row.cpu_step) = (Some(0.0), 0.033);
+        assert_eq!(
+            Column::Cpu.text(&row),
+            "<3.3%",
+            "none is not known where whole seconds are counted"
+        );
+        row.cpu = Some(0.25);
+        assert_eq!(Column::Cpu.text(&row), "25%");
     }
 
     #[test]

@@ -199,5 +199,22 @@ fn rows_of(text: &str, width: u16) -> u16 {
     u16::try_from(rows).unwrap_or(u16::MAX)
 }
 
+/// At most so many cells of a text, its end marked if it was cut.
+fn cut(text: &str, width: u16) -> String {
+    let width = usize::from(width);
+    if Span::raw(text).width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for letter in text.chars() {
+        kept.push(letter);
+        if Span::raw(kept.as_str()).width() + 1 > width {
+            kept.pop();
+            break;
+        }
+    }
+    kept + "…"
+}
+
 #[cfg(test)]
 mod tests;

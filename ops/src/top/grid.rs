@@ -191,15 +191,10 @@ const HEALING: [(&str, &str, Unit, Series); 3] = [
         Unit::BytesPerSecond,
         Series::Scrubbed,
     ),
-    (
-        "corrupt_shares",
-        "shares damaged",
-        Unit::Count,
-        Series::CorruptShares,
-    ),
+    ("corrupt_shares", "damaged", Unit::Count, Series::CorruptShares),
     (
         "shares_missing",
-        "short at upload",
+        "stored short",
         Unit::Count,
         Series::SharesMissing,
     ),

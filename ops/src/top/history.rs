@@ -123,6 +123,11 @@ impl History {
         Some(growth / span.as_secs_f64())
     }
 
+    /// The time between the two samples that a window compares.
+    pub(super) fn span(&self, window: Duration) -> Option<Duration> {
+        self.pair(window).map(|pair| pair.span)
+    }
+
     /// How many times were observed within the window.
     pub(super) fn observations(&self, timing: Timing, window: Duration) -> f64 {
         self.pair(window).map_or(0.0, |pair| {

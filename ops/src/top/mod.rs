@@ -72,8 +72,7 @@ fn somebody_answers(view: &View) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::NobodyAnswers {
-        nodes: view.rows.len(),
-        source_words: view.source.clone(),
+        watched: view.source.clone(),
     })
 }
 

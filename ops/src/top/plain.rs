@@ -74,7 +74,7 @@ pub(super) fn json(view: &View) -> Value {
     let healing: serde_json::Map<String, Value> = view
         .healing
         .iter()
-        .map(|figure| (figure.key.to_owned(), json!(figure.value)))
+        .map(|figure| (figure.key.to_owned(), whole(figure.value)))
         .collect();
     json!({
         "source": view.source,
@@ -89,10 +89,10 @@ pub(super) fn json(view: &View) -> Value {
             "storage_nodes": grid.storage,
             "storage_nodes_up": grid.storage_up,
             "storage_nodes_spare": grid.spare(),
-            "used_bytes": grid.used_bytes,
-            "left_bytes": grid.left_bytes,
-            "shares": grid.shares,
-            "damaged": grid.damage,
+            "used_bytes": whole(grid.used_bytes),
+            "left_bytes": whole(grid.left_bytes),
+            "shares": whole(grid.shares),
+            "damaged": whole(grid.damage),
             "members": members,
         },
         "rates": {
@@ -107,12 +107,21 @@ pub(super) fn json(view: &View) -> Value {
     })
 }
 
+/// A number of bytes or things, without a point if it is whole.
+fn whole(value: Option<f64>) -> Value {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Some(value) if value.fract() == 0.0 && value.abs() < EXACT_MAX => json!(value as i64),
+        other => json!(other),
+    }
+}
+
 fn flow(flow: &Flow) -> Value {
     json!({
         "bytes_per_second": flow.bytes,
         "files_per_second": flow.files,
-        "active": flow.active,
-        "failed": flow.failed,
+        "active": whole(flow.active),
+        "failed": whole(flow.failed),
     })
 }
 
@@ -137,10 +146,10 @@ fn row(row: &Row) -> Value {
         "slow": row.slow,
         "uptime_seconds": row.uptime_s,
         "cpu": row.cpu,
-        "memory_bytes": row.memory_bytes,
-        "shares": row.shares,
-        "used_bytes": row.used_bytes,
-        "free_bytes": row.free_bytes,
+        "memory_bytes": whole(row.memory_bytes),
+        "shares": whole(row.shares),
+        "used_bytes": whole(row.used_bytes),
+        "free_bytes": whole(row.free_bytes),
         "in_bytes_per_second": row.in_bytes,
         "out_bytes_per_second": row.out_bytes,
         "requests_per_second": row.requests,

@@ -68,10 +68,7 @@ impl Source {
                 files,
                 cluster: Some(dir),
             } if files.len() == 1 => format!("cluster {}", dir.display()),
-            Source::Files { files, .. } => {
-                let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-                format!("nodes of {}", names.join(", "))
-            }
+            Source::Files { files, .. } => format!("list {}", paths(files)),
             Source::Gateway(gateway) => format!("gateway {}", gateway.url()),
         }
     }
@@ -80,13 +77,23 @@ impl Source {
         let Source::Files { files, cluster } = self else {
             return Ok(Vec::new());
         };
+        if let Some(dir) = cluster.as_deref().filter(|dir| !dir.join(FILE_NAME).exists()) {
+            return Err(CliError::Usage {
+                what: "the cluster",
+                value: dir.display().to_string(),
+                hint: format!(
+                    "none runs there; start it with `truckee up --dir {}`",
+                    dir.display()
+                ),
+            });
+        }
         let mut nodes = Vec::new();
         for path in files {
             nodes.extend(read_file(path)?);
         }
         let mut nodes = merge(nodes).map_err(|hint| CliError::Usage {
-            what: "the list of nodes in",
-            value: self.words(),
+            what: "the list of nodes",
+            value: paths(files),
             hint,
         })?;
         for node in &mut nodes {
@@ -94,6 +101,11 @@ impl Source {
         }
         Ok(nodes)
     }
+}
+
+fn paths(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
 }
 
 fn read_file(path: &Path) -> Result<Vec<Node>, CliError> {
@@ -151,10 +163,10 @@ impl Poller {
         };
         match &poller.source {
             Source::Gateway(gateway) => poller.told = poller.ask_gateway(gateway)?,
-            Source::Files { .. } if poller.listed.is_empty() => {
+            Source::Files { files, .. } if poller.listed.is_empty() => {
                 return Err(CliError::Usage {
-                    what: "the list of nodes in",
-                    value: poller.source.words(),
+                    what: "the list of nodes",
+                    value: paths(files),
                     hint:
                         "it is empty; start a cluster with `truckee up`, or name other files with --targets"
                             .into(),

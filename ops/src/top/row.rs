@@ -15,6 +15,9 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// CPU time is told in whole seconds and heartbeats are seconds apart: over less than this, either is noise.
 const LONG_WINDOW: Duration = Duration::from_secs(30);
 
+/// What CPU time is told in, in seconds.
+const CPU_STEP_S: f64 = 1.0;
+
 /// Watched for less than this, a node's CPU is its mean since its start, as `ps` shows it.
 const CPU_WATCHED_MIN: Duration = Duration::from_secs(10);
 
@@ -67,6 +70,8 @@ pub(super) struct Row {
     pub(super) version: String,
     pub(super) uptime_s: Option<f64>,
     pub(super) cpu: Option<f64>,
+    /// What `cpu` is told in: less than this shows as nothing.
+    pub(super) cpu_step: f64,
     pub(super) memory_bytes: Option<f64>,
     pub(super) shares: Option<f64>,
     pub(super) used_bytes: Option<f64>,
@@ -98,6 +103,7 @@ impl Row {
             version: String::new(),
             uptime_s: None,
             cpu: None,
+            cpu_step: 0.0,
             memory_bytes: None,
             shares: None,
             used_bytes: None,
@@ -161,10 +167,12 @@ impl Row {
             (one, other) => Some(one.unwrap_or_default() + other.unwrap_or_default()),
         };
         let uptime_s = sample.value(Series::Start).map(|start| (unix_s - start).max(0.0));
+        let (cpu, cpu_step) = cpu(history, sample, uptime_s);
         Row {
             version: sample.version.clone(),
             uptime_s,
-            cpu: cpu(history, sample, uptime_s),
+            cpu,
+            cpu_step,
             memory_bytes: sample.value(Series::Memory),
             shares: sample.value(Series::Shares),
             used_bytes: sample.value(Series::Used),
@@ -182,12 +190,19 @@ impl Row {
     }
 }
 
-fn cpu(history: &History, sample: &Sample, uptime_s: Option<f64>) -> Option<f64> {
-    if history.watched() >= CPU_WATCHED_MIN {
-        return history.rate(Series::Cpu, LONG_WINDOW);
+/// Parts of a processor, and the least part that can be told from none.
+fn cpu(history: &History, sample: &Sample, uptime_s: Option<f64>) -> (Option<f64>, f64) {
+    let step = |span_s: f64| CPU_STEP_S / span_s;
+    if history.watched() >= CPU_WATCHED_MIN
+        && let Some(span) = history.span(LONG_WINDOW)
+    {
+        return (history.rate(Series::Cpu, LONG_WINDOW), step(span.as_secs_f64()));
     }
-    let (cpu_s, uptime_s) = sample.value(Series::Cpu).zip(uptime_s)?;
-    (uptime_s >= 1.0).then(|| cpu_s / uptime_s)
+    let both = sample.value(Series::Cpu).zip(uptime_s);
+    match both.filter(|(_, uptime_s)| *uptime_s >= CPU_STEP_S) {
+        Some((cpu_s, uptime_s)) => (Some(cpu_s / uptime_s), step(uptime_s)),
+        None => (None, 0.0),
+    }
 }
 
 /// Marks the nodes that take much longer than the node in the middle; gives its time if there is one.
@@ -246,7 +261,7 @@ mod tests {
             .apart(Duration::from_secs(20))
             .build();
         let row = Row::answered(node("a", "storage"), &long, None, 1000.0);
-        assert_eq!(row.cpu, Some(0.5));
+        assert_eq!((row.cpu, row.cpu_step), (Some(0.5), 0.05));
     }
 
     #[test]

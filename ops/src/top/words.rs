@@ -31,7 +31,7 @@ pub(super) fn ready(grid: &Grid) -> &'static str {
 fn coding(grid: &Grid) -> String {
     match (grid.needed, grid.made, grid.happy) {
         (Some(k), Some(n), Some(happy)) => {
-            format!("any {k} of {n} shares are enough, an upload needs {happy} nodes")
+            format!("any {k} of {n} shares are enough, happy with {happy}")
         }
         _ => "known to gateways alone".to_owned(),
     }
@@ -73,7 +73,7 @@ fn shares(grid: &Grid) -> String {
     let damage = match grid.damage {
         None => "damage is told by the nodes alone".to_owned(),
         Some(0.0) => "nothing found damaged".to_owned(),
-        Some(number) => format!("{} found damaged", count(number as usize, "share or block")),
+        Some(number) => format!("{} found damaged", count(number as usize, "piece")),
     };
     let shares = grid
         .shares
@@ -145,13 +145,13 @@ mod tests {
     fn a_cluster_in_words() {
         let text = text(&view(&cluster(&["storage-04"])));
         for part in [
-            "any 3 of 10 shares are enough, an upload needs 7 nodes",
+            "any 3 of 10 shares are enough, happy with 7",
             "nodes: 11 of 12 up, storage 9 of 10",
             "6 more storage nodes may fail",
             "601 MiB used, 486 GiB left (0.1% full)",
             "members: 10 storage, 1 gateway",
             "drive: 3.0 changes",
-            "8.58 MiB/s checked, – shares damaged",
+            "8.58 MiB/s checked, – damaged, – stored short",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::grid::Answering;
+use super::super::history::History;
 use super::super::row::{Row, State};
 use super::super::series::{Series, Timing};
 use super::super::text::{count, seconds, some_names, span};
@@ -119,98 +120,85 @@ fn slow(judged: &Judged<'_>) -> Vec<Alarm> {
 }
 
 /// What a node counted that it should not have to.
-fn wear((row, history): &Answering<'_>, alarms: &mut Vec<Alarm>) {
+fn wear(answering: &Answering<'_>, alarms: &mut Vec<Alarm>) {
+    alarms.extend(damage(answering));
+    let (row, history) = answering;
     let name = &row.node.name;
-    let latest = |series| {
-        history
-            .latest()
-            .and_then(|sample| sample.value(series))
-            .unwrap_or_default()
-    };
     let lately = |series| history.increase(series, LATELY).unwrap_or_default();
-    let mut tell =
-        |severity, heading, what, advice: &str| alarms.push(alarm(severity, Some(heading), what, advice));
-    let damages = [Series::CorruptShares, Series::CorruptBlocks, Series::CheckCorrupt];
-    let damaged: f64 = damages.into_iter().map(latest).sum();
-    if damaged > 0.0 {
-        let fresh = damages.into_iter().map(lately).sum::<f64>() > 0.0;
-        let (severity, when) = if fresh {
-            (Warning, "just now")
-        } else {
-            (Info, "since its start")
-        };
-        let what = format!(
-            "{name} found {} damaged, {when}",
-            count(damaged as usize, "share or block")
-        );
-        tell(
-            severity,
-            "truckeecorruptionfound",
-            what,
-            "look at the disk and the kernel log of the node that held it",
-        );
-    }
-    let errors = latest(Series::DiskErrors);
-    if errors > 0.0 {
-        let what = format!("{} failed on {name}", count(errors as usize, "disk operation"));
-        tell(
+    let errors = latest(history, Series::DiskErrors);
+    let lag = history.quantile(Timing::Lag, 0.9, LAG_WITHIN).unwrap_or_default();
+    let refused = history.rate(Series::Refused, LATELY).unwrap_or_default();
+    let told = [
+        (
+            errors > 0.0,
             Warning,
             "truckeediskerrors",
-            what,
+            format!("{} failed on {name}", count(errors as usize, "disk operation")),
             "its `log` has operation and error; look at space and permissions",
-        );
-    }
-    if lately(Series::Restarts) > RESTARTS_MAX || lately(Series::Escalations) > 0.0 {
-        let what = format!("a part of {name} keeps ending");
-        tell(
+        ),
+        (
+            lately(Series::Restarts) > RESTARTS_MAX || lately(Series::Escalations) > 0.0,
             Critical,
             "truckeerestartstorm",
-            what,
+            format!("a part of {name} keeps ending"),
             "each end has its reason in the `log`; restart the process if it does not recover",
-        );
-    }
-    if lately(Series::Unresponsive) > UNRESPONSIVE_MAX {
-        let what = format!("a part of {name} does not answer its health checks");
-        tell(
+        ),
+        (
+            lately(Series::Unresponsive) > UNRESPONSIVE_MAX,
             Warning,
             "truckeeactorhangs",
-            what,
+            format!("a part of {name} does not answer its health checks"),
             "look at its CPU; if only this part hangs, keep the `log` and restart the node",
-        );
-    }
-    if history
-        .quantile(Timing::Lag, 0.9, LAG_WITHIN)
-        .is_some_and(|lag| lag > LAG_P90_MAX_S)
-    {
-        let what = format!("{name} is overloaded: its event loops wake late");
-        tell(
+        ),
+        (
+            lag > LAG_P90_MAX_S,
             Warning,
             "truckeeeventlooplate",
-            what,
+            format!("{name} is overloaded: its event loops wake late"),
             "its machine is short of CPU or swaps: move nodes apart",
-        );
-    }
-    if latest(Series::CodecFallback) > 0.0 {
-        let what = format!("{name} codes with the reference engine");
-        tell(
+        ),
+        (
+            latest(history, Series::CodecFallback) > 0.0,
             Info,
             "truckeeslowengine",
-            what,
+            format!("{name} codes with the reference engine"),
             "files are right; report the processor and the version",
-        );
-    }
-    if history
-        .rate(Series::Refused, LATELY)
-        .is_some_and(|rate| rate > REFUSED_MAX)
-    {
-        let what = format!("{name} keeps refusing peers");
-        tell(
+        ),
+        (
+            refused > REFUSED_MAX,
             Info,
             "truckeestrangers",
-            what,
+            format!("{name} keeps refusing peers"),
             "a member lost its grant, or a stranger knocks",
-        );
+        ),
+    ];
+    for (_, severity, heading, what, advice) in told.into_iter().filter(|(is_so, ..)| *is_so) {
+        alarms.push(alarm(severity, Some(heading), what, advice));
     }
+}
+
+fn latest(history: &History, series: Series) -> f64 {
+    let value = history.latest().and_then(|sample| sample.value(series));
+    value.unwrap_or_default()
+}
+
+fn damage((row, history): &Answering<'_>) -> Option<Alarm> {
+    let series = [Series::CorruptShares, Series::CorruptBlocks, Series::CheckCorrupt];
+    let found: f64 = series.into_iter().map(|series| latest(history, series)).sum();
+    let increases = series
+        .into_iter()
+        .filter_map(|series| history.increase(series, LATELY));
+    let (severity, when) = if increases.sum::<f64>() > 0.0 {
+        (Warning, "just now")
+    } else {
+        (Info, "since its start")
+    };
+    (found > 0.0).then(|| {
+        let found = count(found as usize, "damaged piece");
+        let what = format!("{} found {found}, {when}", row.node.name);
+        let advice = "look at the disk and the kernel log of the node that held it";
+        alarm(severity, Some("truckeecorruptionfound"), what, advice)
+    })
 }
 
 /// What a node is about to run out of.

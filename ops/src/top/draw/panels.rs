@@ -11,7 +11,7 @@ use super::super::grid::{Flow, Ready};
 use super::super::model::Point;
 use super::super::text::{bytes, count, span};
 use super::super::words;
-use super::{Screen, block, rows_of};
+use super::{Screen, block, cut, rows_of};
 
 /// Cells of the labels in the panel of the grid.
 const LABEL_WIDTH: usize = 7;
@@ -35,16 +35,23 @@ pub(super) fn facts(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
         Span::styled(format!(" {:<LABEL_WIDTH$}", "grid"), theme.quiet()),
         Span::styled(format!(" {} ", words::ready(&view.grid)), style),
     ])];
+    // Frame, label, and the cells around it.
+    let width = area.width.saturating_sub(LABEL_WIDTH as u16 + 4);
+    let spare = view.grid.spare().unwrap_or(i64::MAX);
     for (name, words) in words::facts(view) {
+        let words = cut(&words, width);
+        let used = Span::raw(words.as_str()).width() + BAR_WIDTH + 2;
         let mut line = vec![label(name)];
-        let spare = view.grid.spare().unwrap_or(i64::MAX);
         line.push(match name {
             "safety" if spare < 1 => Span::styled(words, theme.critical()),
             "safety" if spare < 2 && view.grid.storage > 4 => Span::styled(words, theme.warning()),
             "nodes" if view.grid.nodes_up < view.grid.nodes => Span::styled(words, theme.strong()),
             _ => Span::raw(words),
         });
-        if let Some(part) = view.grid.filled().filter(|_| name == "space") {
+        if name == "space"
+            && used <= usize::from(width)
+            && let Some(part) = view.grid.filled()
+        {
             line.push(Span::styled(format!("  {}", bar(part)), theme.curve(Color::Cyan)));
         }
         lines.push(Line::from(line));

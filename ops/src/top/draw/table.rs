@@ -12,7 +12,7 @@ use super::super::columns::{Column, fitting};
 use super::super::row::{Row, State};
 use super::super::text::{count, span};
 use super::super::theme::Theme;
-use super::{Screen, block};
+use super::{Screen, block, cut};
 
 /// Cells between two columns.
 const GAP: u16 = 1;
@@ -136,23 +136,6 @@ fn cells<'a>(row: &Row, columns: &[Column], name_width: u16, theme: Theme) -> Ce
     }
 }
 
-/// At most so many cells of a name, its end marked if it was cut.
-fn cut(name: &str, width: u16) -> String {
-    let width = usize::from(width);
-    if Span::raw(name).width() <= width {
-        return name.to_owned();
-    }
-    let mut kept = String::new();
-    for letter in name.chars() {
-        kept.push(letter);
-        if Span::raw(kept.as_str()).width() + 1 > width {
-            kept.pop();
-            break;
-        }
-    }
-    kept + "…"
-}
-
 /// What the table has no column for, of the node that is selected.
 pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
     let Some(selected) = screen.ui.selected.as_deref() else {
@@ -179,18 +162,4 @@ pub(super) fn detail(frame: &mut Frame<'_>, area: Rect, screen: &Screen<'_>) {
         Span::raw(parts.join(" · ")),
     ]);
     frame.render_widget(line, area);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_cut_by_cells() {
-        assert_eq!(cut("storage-01", 10), "storage-01");
-        assert_eq!(cut("storage-01", 8), "storage…");
-        assert_eq!(cut("存储节点", 8), "存储节点");
-        assert_eq!(cut("存储节点", 6), "存储…");
-        assert_eq!(cut("存储节点", 7), "存储节…");
-    }
 }

@@ -146,7 +146,7 @@ fn more_alarms_than_fit_are_counted() {
     let alarm = sound.alarms[0].clone();
     sound.alarms = vec![alarm; 20];
     let text = text(&sound, &[], 140, 40);
-    has(&text, &["20 alarms", "and 16 more"]);
+    has(&text, &["20 alarms", "and 12 more"]);
 }
 
 #[test]
@@ -303,4 +303,14 @@ fn rows_are_counted_as_they_are_broken() {
             );
         }
     }
+}
+
+#[test]
+fn texts_are_cut_by_cells() {
+    assert_eq!(cut("storage-01", 10), "storage-01");
+    assert_eq!(cut("storage-01", 8), "storage…");
+    assert_eq!(cut("存储节点", 8), "存储节点");
+    assert_eq!(cut("存储节点", 6), "存储…");
+    assert_eq!(cut("存储节点", 7), "存储节…");
+    assert_eq!(cut("a", 0), "…");
 }

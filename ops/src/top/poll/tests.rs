@@ -143,6 +143,11 @@ fn a_watch_of_nobody_does_not_begin() {
     let code = |source| Poller::new(source, WITHIN).map(drop).unwrap_err().exit().code();
     assert_eq!(code(files(&empty)), 2);
     assert_eq!(code(files(&dir.path().join("missing"))), 1);
+    let stopped = Source::Files {
+        files: vec![dir.path().join(FILE_NAME)],
+        cluster: Some(dir.path().to_owned()),
+    };
+    assert_eq!(code(stopped), 2);
     assert_eq!(
         code(Source::Gateway(Box::new(Gateway::at(&nobody()).unwrap()))),
         5
@@ -211,11 +216,8 @@ fn what_is_named_counts_most() {
     assert_eq!(source("truckee top --cluster c"), "cluster c");
     assert_eq!(
         source("truckee top --cluster c --targets a --targets b"),
-        "nodes of c/targets.json, a, b"
+        "list c/targets.json, a, b"
     );
-    assert_eq!(
-        source("truckee top --targets a --gateway http://h:1"),
-        "nodes of a"
-    );
+    assert_eq!(source("truckee top --targets a --gateway http://h:1"), "list a");
     assert_eq!(source("truckee top --gateway h:1"), "gateway http://h:1");
 }
