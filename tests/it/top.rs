@@ -1,5 +1,6 @@
 //! `truckee top` on a real cluster: everybody is seen, one that is killed is named as gone, and a terminal is given back
 //! as it was.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use std::fs::File;
 use std::io::Write;

@@ -54,8 +54,12 @@ pub(super) fn run(poller: Poller, interval_s: u64) -> Result<(), CliError> {
     let began = poller.began();
     let model = Model::new(poller.source_words());
     let asker = Asker::start(poller)?;
-    let terminal = ratatui::try_init().map_err(failed("use this terminal"))?;
     interrupt::before_end(give_back_for_good);
+    let terminal = ratatui::try_init().map_err(|source| {
+        // It may have been taken over in part.
+        ratatui::restore();
+        failed("use this terminal")(source)
+    })?;
     let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut watch = Watch {
         terminal,

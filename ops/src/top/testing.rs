@@ -57,6 +57,13 @@ impl History {
         self
     }
 
+    /// What the two samples hold of a number.
+    pub(super) fn both(mut self, series: Series, before: f64, after: f64) -> History {
+        self.before.set(series, before);
+        self.after.set(series, after);
+        self
+    }
+
     /// A counter that grows by this between the two.
     pub(super) fn moved(mut self, series: Series, by: f64) -> History {
         self.before.set(series, 0.0);
@@ -77,6 +84,12 @@ impl History {
         let buckets = vec![(sum / count, count), (f64::INFINITY, count)];
         self.after
             .set_timing(timing, Distribution { sum, count, buckets });
+        self
+    }
+
+    /// All that was observed until the second sample.
+    pub(super) fn distribution(mut self, timing: Timing, distribution: Distribution) -> History {
+        self.after.set_timing(timing, distribution);
         self
     }
 

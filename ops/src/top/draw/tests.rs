@@ -1,11 +1,14 @@
 //! What stands on screens of all sizes.
 
+use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
-use super::super::testing::{cluster, node, view};
+use super::super::plain;
+use super::super::series::{Distribution, Series, Timing};
+use super::super::testing::{History, cluster, node, view};
 use super::super::ui::Key;
 use super::*;
 
@@ -313,4 +316,49 @@ fn texts_are_cut_by_cells() {
     assert_eq!(cut("存储节点", 6), "存储…");
     assert_eq!(cut("存储节点", 7), "存储节…");
     assert_eq!(cut("a", 0), "…");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A node may say anything: it is shown, however absurd.
+    #[test]
+    fn no_figures_make_it_fall_over(values in prop::collection::vec((figure(), figure()), Series::EVERY.len()),
+                                    times in prop::collection::vec(figure(), 6)) {
+        let mut history = Series::EVERY.iter().zip(values).fold(History::storage(), |history, (series, (one, other))| {
+            history.both(*series, one, other)
+        });
+        for timing in Timing::EVERY {
+            history = history.distribution(*timing, Distribution {
+                sum: times[0],
+                count: times[1],
+                buckets: vec![(times[2], times[3]), (times[4], times[5])],
+            });
+        }
+        let nodes = [(node("one", "storage,gateway"), Some(history.clone())), (node("two", "storage"), Some(history))];
+        let view = view(&nodes);
+        for (width, height) in [(140, 40), (80, 24)] {
+            prop_assert!(text(&view, &[Key::Last], width, height).contains("one"));
+        }
+        prop_assert!(plain::lines(&view).join(" ").contains("two"));
+        prop_assert_eq!(plain::json(&view)["grid"]["nodes"].as_u64(), Some(2));
+    }
+}
+
+fn figure() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        prop::sample::select(vec![
+            0.0,
+            1.0,
+            -1.0,
+            0.5,
+            3.0,
+            1e18,
+            1e300,
+            f64::MAX,
+            f64::MIN,
+            f64::MIN_POSITIVE
+        ]),
+        0.0..1e12f64,
+    ]
 }
