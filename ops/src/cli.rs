@@ -10,6 +10,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::cluster::file::DEFAULT_DIR;
 use crate::exit::Exit;
 
+pub(crate) mod chaos;
 pub(crate) mod codec;
 pub(crate) mod drive;
 
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Top(TopArgs),
     /// Measure a gateway: throughput, latency, CPU and memory
     Load(LoadArgs),
+    /// Attack a cluster and prove that it keeps its promises
+    Chaos(chaos::ChaosArgs),
     /// Look for what is wrong with this machine, a cluster or a gateway
     Doctor(DoctorArgs),
     /// Split a file into shares and restore it from any k of them, without a mesh
@@ -317,6 +320,7 @@ mod tests {
             "truckee top --json --gateway http://127.0.0.1:1",
             "truckee load --size 10MiB --files 3 --clients 2 --op put",
             "truckee load --table --json",
+            "truckee chaos --seed 7 --minutes 0.5 --faults kill,freeze --report r.json",
             "truckee get home:a/b",
             "truckee get home:a/b here",
             "truckee put file home:dir/ --mutable",

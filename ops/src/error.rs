@@ -48,6 +48,8 @@ pub enum CliError {
         gateway: String,
         /// What the network said.
         reason: String,
+        /// Whether the request may have arrived all the same.
+        sent: bool,
     },
     /// A grid was watched and not one of its nodes answered.
     #[error(
@@ -239,6 +241,54 @@ pub enum CliError {
         /// How many were looked at.
         checked: u64,
     },
+    /// Another `truckee chaos` is at work on the same cluster.
+    #[error("another `truckee chaos` is at work on {}; let it end, or give another cluster", dir.display())]
+    ChaosInUse {
+        /// The cluster's directory.
+        dir: PathBuf,
+    },
+    /// An earlier run was killed and left things that must be undone first.
+    #[error(
+        "an earlier `truckee chaos` was killed before it had undone what it did; run `truckee chaos --heal --cluster {}` first",
+        dir.display()
+    )]
+    Unhealed {
+        /// The cluster's directory.
+        dir: PathBuf,
+    },
+    /// No cluster runs in the directory that was given.
+    #[error("no cluster runs in {}; start one there with `truckee up --dir`, or leave --cluster out", dir.display())]
+    NoCluster {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A second signal ended a run at once.
+    #[error("ended at once, without a verdict")]
+    CutOff,
+    /// A cluster under attack has not kept what it promises.
+    #[error(
+        "{violations} violations of what Truckee promises: this is a bug in Truckee or a broken machine; keep the cluster's directory, and report the seed"
+    )]
+    Violated {
+        /// How many were seen.
+        violations: u64,
+    },
+    /// A cluster was damaged beyond what it promises to bear, and behaved as it must.
+    #[error(
+        "{lost} of {files} files are lost, as had to be expected beyond the budget of damage; nothing that could be there is missing"
+    )]
+    Beyond {
+        /// Files whose shares were destroyed.
+        lost: usize,
+        /// Files that were acknowledged.
+        files: usize,
+    },
+    /// A run could not do all that it had to; each reason was reported.
+    #[error("the attack could not be carried out as planned; the report says what went wrong")]
+    Attack,
+    /// A run was ended early, and what it saw until then was right.
+    #[error("the run ended early; what was seen until then was right")]
+    EndedEarly,
     /// A file could not be split or restored.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -276,6 +326,11 @@ impl CliError {
             CliError::Unhealthy { lost: 0, .. } => Exit::Unhealthy,
             CliError::Unhealthy { .. } => Exit::NotFound,
             CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
+            CliError::ChaosInUse { .. } | CliError::Unhealed { .. } => Exit::Refused,
+            CliError::NoCluster { .. } => Exit::Usage,
+            CliError::Violated { .. } => Exit::Violated,
+            CliError::Beyond { .. } => Exit::Beyond,
+            CliError::CutOff | CliError::EndedEarly => Exit::Interrupted,
             _ => Exit::Failed,
         }
     }

@@ -27,13 +27,17 @@ pub enum Exit {
     Partly = 7,
     /// A check found that something has lost shares but can still be read.
     Unhealthy = 8,
+    /// A cluster under attack has not kept what it promises.
+    Violated = 9,
+    /// A cluster was damaged beyond what it promises to bear; files were lost, and nothing else.
+    Beyond = 10,
     /// Ctrl-C or another signal that ends a process.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code with its meaning, in the order of the numbers.
-    pub const TABLE: [(Exit, &'static str); 10] = [
+    pub const TABLE: [(Exit, &'static str); 12] = [
         (Exit::Done, "done"),
         (Exit::Failed, "failed"),
         (Exit::Usage, "wrong command line, configuration or cap"),
@@ -54,6 +58,11 @@ impl Exit {
         (
             Exit::Unhealthy,
             "checked: shares are missing, but all can be read",
+        ),
+        (Exit::Violated, "chaos: the cluster has not kept what it promises"),
+        (
+            Exit::Beyond,
+            "chaos: damaged beyond what it promises to bear, the cluster lost files and nothing else",
         ),
         (
             Exit::Interrupted,
@@ -90,7 +99,7 @@ mod tests {
     #[test]
     fn the_table_is_in_order_and_in_the_readme() {
         let numbers: Vec<u8> = Exit::TABLE.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]);
         let readme = include_str!("../README.md");
         for (exit, meaning) in Exit::TABLE {
             assert!(

@@ -172,6 +172,22 @@ impl Gateway {
         self
     }
 
+    /// The same gateway, with connections of its own and less patience, for those who only look whether it is there.
+    pub(crate) fn impatient(&self, silence: Duration) -> Gateway {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .tls_config(self.agent.config().tls_config().clone())
+            .timeout_connect(Some(silence))
+            .timeout_per_read(Some(silence))
+            .timeout_recv_response(Some(silence))
+            .build();
+        Gateway {
+            agent: config.new_agent(),
+            ..self.clone()
+        }
+    }
+
     /// Its address, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -344,6 +360,7 @@ impl Gateway {
         CliError::Unreachable {
             gateway: self.url.clone(),
             reason: error.to_string(),
+            sent: !before_it_was_sent(error),
         }
     }
 
@@ -352,6 +369,16 @@ impl Gateway {
             gateway: self.url.clone(),
             what: what.to_owned(),
         }
+    }
+}
+
+/// Whether nobody can have got the request: there was no connection to send it on.
+fn before_it_was_sent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Timeout(what) => matches!(what, ureq::Timeout::Connect | ureq::Timeout::Resolve),
+        ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ use clap::Parser;
 
 pub mod alias;
 mod backup;
+mod chaos;
 mod cli;
 pub mod client;
 pub mod cluster;
@@ -54,7 +55,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     // Nodes and clusters stop in order before they end; every other command just cleans up.
-    if !matches!(command, Command::Up(_) | Command::Run(_)) {
+    if !matches!(command, Command::Up(_) | Command::Run(_) | Command::Chaos(_)) {
         interrupt::watch()?;
     }
     carry_out(command)
@@ -84,6 +85,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
         Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),

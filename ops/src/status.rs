@@ -12,7 +12,8 @@ use crate::output::{bytes_text, print_json, print_line};
 /// One peer as the gateway sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerRow {
-    nickname: String,
+    /// Its name for people.
+    pub(crate) nickname: String,
     node_id: String,
     /// Whether its link is up.
     pub(crate) connected: bool,

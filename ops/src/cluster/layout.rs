@@ -4,6 +4,7 @@
 //! and the decision what a further `up` on the same directory means: the same nodes with their data, more peers if more
 //! are asked for, never fewer. A node is set up when its `truckee.toml` is there.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -29,12 +30,23 @@ pub(crate) const VDRIVE: &str = "vdrive-01";
 /// Name of the gateway.
 pub(crate) const GATEWAY: &str = "gateway";
 
+/// What one node of a cluster has differently from the others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Special {
+    /// Address that other nodes are told, if not the one listened on.
+    pub(crate) advertise: Option<SocketAddr>,
+    /// Bytes of its disk that shares leave free, if not as many as usual.
+    pub(crate) reserve_bytes: Option<u64>,
+}
+
 /// An opened cluster directory. The lock is held as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Layout {
     dir: PathBuf,
     /// Storage peers that the cluster has from now on.
     pub(crate) peers: u16,
+    /// By name of the node; counts when it is set up.
+    pub(crate) special: BTreeMap<String, Special>,
     _lock: File,
 }
 
@@ -48,10 +60,11 @@ impl Layout {
             .create(&nodes)
             .map_err(CliError::file("create", &nodes))?;
         let dir = dir.canonicalize().map_err(CliError::file("read", dir))?;
-        let lock = lock(&dir)?;
+        let lock = lock(&dir.join("up.lock"))?.ok_or_else(|| CliError::ClusterInUse { dir: dir.clone() })?;
         let mut layout = Layout {
             dir,
             peers: 0,
+            special: BTreeMap::new(),
             _lock: lock,
         };
         let have = layout.peers_on_disk();
@@ -119,6 +132,11 @@ impl Layout {
         }
         let mut spec = InitSpec::new(&self.node_dir(name), name, &[role]);
         fill(&mut spec);
+        if let Some(special) = self.special.get(name) {
+            spec.advertise
+                .extend(special.advertise.map(|address| address.to_string()));
+            spec.extra.reserve_bytes = special.reserve_bytes;
+        }
         match init_node(&spec) {
             Ok(_) => Ok(()),
             Err(error) => Err(CliError::Node {
@@ -150,7 +168,8 @@ impl Layout {
         files::write_whole(&path, text.as_bytes(), 0o600)
     }
 
-    fn is_set_up(&self, name: &str) -> bool {
+    /// Whether the node has its configuration.
+    pub(crate) fn is_set_up(&self, name: &str) -> bool {
         self.node_dir(name).join("truckee.toml").is_file()
     }
 
@@ -166,20 +185,20 @@ fn storage_name(number: u16) -> String {
     format!("storage-{number:02}")
 }
 
-/// Takes the lock that keeps a second `up` away from the directory.
-fn lock(dir: &Path) -> Result<File, CliError> {
-    let path = dir.join("up.lock");
+/// Takes a lock that keeps others away, such as a second `up` from the directory; none if somebody else has it. It is
+/// held as long as the file stays open.
+pub(crate) fn lock(path: &Path) -> Result<Option<File>, CliError> {
     let opened = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(&path);
-    let file = opened.map_err(CliError::file("create", &path))?;
+        .open(path);
+    let file = opened.map_err(CliError::file("create", path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(CliError::ClusterInUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(CliError::file("lock", &path)(error)),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(CliError::file("lock", path)(error)),
     }
 }
 

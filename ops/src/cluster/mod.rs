@@ -5,10 +5,10 @@
 //! no pid is ever signalled after it was reaped.
 
 pub mod file;
-mod layout;
+pub(crate) mod layout;
 mod observe;
-mod process;
-mod signals;
+pub(crate) mod process;
+pub(crate) mod signals;
 mod targets;
 pub(crate) mod up;
-mod watch;
+pub(crate) mod watch;

@@ -1,8 +1,9 @@
 //! One node of the cluster as a child process.
 //!
 //! Owns the child, its log and the pipe that ties its life to ours: the child's standard input is a pipe that we hold
-//! and never write to, so that it ends by itself when this process is gone, however it went. A child has its own process
-//! group, so that Ctrl-C reaches it only through us, in order. The log is bounded by copying it aside when it has grown;
+//! and never write to, so that it ends by itself when this process is gone, however it went. One that is started to
+//! outlive us has no such pipe. A child has its own process group, so that Ctrl-C reaches it only through us, in order.
+//! The log is bounded by copying it aside when it has grown;
 //! lines written during that moment may be lost.
 
 use std::fs::{File, OpenOptions};
@@ -33,6 +34,8 @@ pub(crate) struct Process {
     /// Where the log ended when this process started.
     log_start: u64,
     exit: Option<ExitStatus>,
+    /// Whether it must not outlive this process.
+    tied: bool,
 }
 
 /// Where a node's log stands.
@@ -41,8 +44,17 @@ pub(crate) fn log_path(dir: &Path) -> PathBuf {
 }
 
 impl Process {
-    /// Starts the node in `dir` with this very program.
+    /// Starts the node in `dir` with this very program. It does not outlive us.
     pub(crate) fn start(name: &str, dir: &Path) -> Result<Process, CliError> {
+        Process::spawn(name, dir, true)
+    }
+
+    /// The same, but the node goes on when this process ends or the value is dropped.
+    pub(crate) fn start_free(name: &str, dir: &Path) -> Result<Process, CliError> {
+        Process::spawn(name, dir, false)
+    }
+
+    fn spawn(name: &str, dir: &Path, tied: bool) -> Result<Process, CliError> {
         // What a killed predecessor left must not be taken for this one's.
         files::remove_if_there(&dir.join("run.json"))?;
         let path = log_path(dir);
@@ -59,14 +71,14 @@ impl Process {
             action: "find this program's own file",
             source,
         })?;
-        let spawned = Command::new(&program)
-            .args(["run", "--exit-with-parent", "--dir"])
-            .arg(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .process_group(0)
-            .spawn();
+        let mut command = Command::new(&program);
+        command.arg("run").arg("--dir").arg(dir);
+        if tied {
+            command.arg("--exit-with-parent").stdin(Stdio::piped());
+        } else {
+            command.stdin(Stdio::null());
+        }
+        let spawned = command.stdout(Stdio::null()).stderr(log).process_group(0).spawn();
         let child = spawned.map_err(CliError::file("start", &program))?;
         Ok(Process {
             name: name.to_owned(),
@@ -74,6 +86,7 @@ impl Process {
             child,
             log_start,
             exit: None,
+            tied,
         })
     }
 
@@ -147,7 +160,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // The ordered stop has happened before; this is for errors on the way, where nothing may be left behind.
-        if matches!(self.ended(), Ok(None)) {
+        if self.tied && matches!(self.ended(), Ok(None)) {
             self.kill();
             // A killed process ends whatever happens; there is nobody left to tell if the system says otherwise.
             let _ = self.child.wait();

@@ -4,6 +4,8 @@
 //! every node is ready and the gateway reaches every peer. Whatever goes wrong on the way, no child is left behind.
 //! While it runs see `watch`.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::UpArgs;
@@ -49,15 +51,8 @@ pub(crate) struct Cluster {
 pub(crate) fn run(args: &UpArgs) -> Result<(), CliError> {
     let started = Instant::now();
     let signals = Signals::install()?;
-    let layout = Layout::open(&args.dir, args.peers)?;
-    ClusterFile::remove(layout.dir())?;
-    let mut cluster = Cluster {
-        layout,
-        invite: String::new(),
-        gateway: String::new(),
-        members: Vec::new(),
-    };
-    if let Err(error) = cluster.start(args, &signals) {
+    let mut cluster = Cluster::open(&args.dir, args.peers)?;
+    if let Err(error) = cluster.start(args.gateway, &signals) {
         watch::stop(&mut cluster, &signals);
         return Err(error);
     }
@@ -80,8 +75,20 @@ pub(crate) fn run(args: &UpArgs) -> Result<(), CliError> {
 }
 
 impl Cluster {
+    /// Opens the directory and locks it; nothing runs yet.
+    pub(crate) fn open(dir: &Path, peers: Option<u16>) -> Result<Cluster, CliError> {
+        let layout = Layout::open(dir, peers)?;
+        ClusterFile::remove(layout.dir())?;
+        Ok(Cluster {
+            layout,
+            invite: String::new(),
+            gateway: String::new(),
+            members: Vec::new(),
+        })
+    }
+
     /// Sets up what is new and starts everything; returns when the gateway reaches every peer.
-    fn start(&mut self, args: &UpArgs, signals: &Signals) -> Result<(), CliError> {
+    pub(crate) fn start(&mut self, gateway: Option<SocketAddr>, signals: &Signals) -> Result<(), CliError> {
         self.layout.ensure_introducer()?;
         self.spawn(INTRODUCER)?;
         self.until_ready(signals)?;
@@ -96,7 +103,7 @@ impl Cluster {
             self.layout.ensure_storage(&name, &self.invite)?;
             self.spawn(&name)?;
         }
-        self.layout.ensure_gateway(&self.invite, args.gateway)?;
+        self.layout.ensure_gateway(&self.invite, gateway)?;
         self.spawn(GATEWAY)?;
         self.until_ready(signals)?;
         self.until_connected(signals)?;

@@ -7,10 +7,10 @@
 use std::io::{self, Read};
 
 /// Added per word; the odd constant of SplitMix64, 2^64 divided by the golden ratio.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The word at a place.
-fn mix(place: u64) -> u64 {
+pub(crate) fn mix(place: u64) -> u64 {
     let mut z = place;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -41,6 +41,15 @@ impl Content {
             seed: mix(seed),
             at_byte: 0,
             end_byte: length_bytes,
+        }
+    }
+
+    /// The bytes from `from_byte` to `to_byte` of the content that follows from `seed`.
+    pub(crate) fn part(seed: u64, from_byte: u64, to_byte: u64) -> Content {
+        Content {
+            seed: mix(seed),
+            at_byte: from_byte,
+            end_byte: to_byte.max(from_byte),
         }
     }
 
@@ -127,6 +136,18 @@ mod tests {
                 got.extend_from_slice(&buffer[..length]);
             }
             assert_eq!(got, expected, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_a_part_of_the_whole() {
+        let expected = whole(7, 100);
+        for (from, to) in [(0, 100), (13, 57), (64, 64), (99, 100)] {
+            let mut part = Vec::new();
+            Content::part(7, from as u64, to as u64)
+                .read_to_end(&mut part)
+                .unwrap();
+            assert_eq!(part, expected[from..to], "{from} to {to}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! rounds, with medians. It stores what it measures: rounds × files × size × n/k bytes stay in the cluster, so use one
 //! that can be thrown away. The client burns CPU on the same machine when the gateway is local; its share is in the JSON.
 
-mod content;
+pub(crate) mod content;
 mod directories;
 mod procs;
 mod report;

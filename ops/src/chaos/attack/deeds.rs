@@ -1,0 +1,193 @@
+//! What each fault does, and how it is undone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::super::fault::{Fault, Kind, Target};
+use super::super::patience::{Patience, Waited};
+use super::super::random::Random;
+use super::shares::{Only, index_of};
+use super::{Attack, BACK_WITHIN, disk};
+use crate::client::{CheckChoice, Place};
+use crate::error::CliError;
+
+/// How long the grid may take to mend what was damaged.
+const MENDED_WITHIN: Duration = Duration::from_secs(180);
+
+/// Files that are checked to see whether all is mended: the last ones.
+const MENDED_FILES: usize = 50;
+
+impl Attack<'_> {
+    /// Does what a fault is. Gives for people what it did exactly, if there is more to say than its name.
+    pub(super) fn do_it(
+        &mut self,
+        fault: &Fault,
+        patience: &mut Patience,
+    ) -> Result<Option<String>, CliError> {
+        let nodes = nodes(fault);
+        match fault.kind {
+            Kind::Kill | Kind::Introducer | Kind::Vdrive | Kind::Gateway | Kind::Blackout => {
+                for node in &nodes {
+                    self.fleet.kill(node, patience)?;
+                }
+            }
+            Kind::Restart => {
+                for node in &nodes {
+                    self.fleet.stop(node, patience)?;
+                    self.fleet.start(node)?;
+                }
+            }
+            Kind::Freeze => {
+                for node in &nodes {
+                    self.fleet.freeze(node)?;
+                }
+            }
+            Kind::Wipe | Kind::Ruin => return self.wipe(fault, &nodes, patience).map(Some),
+            Kind::Flip | Kind::Truncate => return self.spoil(fault, &nodes).map(Some),
+            Kind::Fill => return self.fill(&nodes).map(Some),
+            Kind::Rolling => self.roll(patience)?,
+            Kind::Mend => return self.mend(patience).map(Some),
+            Kind::Cut | Kind::OneWay | Kind::Slow | Kind::Throttle => {
+                return Ok(self.proxies.as_ref().and_then(|proxies| proxies.begin(fault)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Undoes it, as far as it can be undone.
+    pub(super) fn undo_it(&mut self, fault: &Fault, patience: &mut Patience) -> Result<(), CliError> {
+        let nodes = nodes(fault);
+        match fault.kind {
+            Kind::Freeze => {
+                for node in &nodes {
+                    self.fleet.thaw(node)?;
+                }
+            }
+            Kind::Fill => {
+                for node in &nodes {
+                    let filler = disk::filler(&self.fleet.dir(node).unwrap_or_default());
+                    crate::files::remove_if_there(&filler)?;
+                    self.fleet.undo.note(|deeds| deeds.fillers.remove(&filler))?;
+                }
+            }
+            Kind::Cut | Kind::OneWay | Kind::Slow | Kind::Throttle => {
+                if let Some(proxies) = &self.proxies {
+                    proxies.end(fault.number);
+                }
+            }
+            Kind::Flip | Kind::Truncate | Kind::Rolling | Kind::Mend => {}
+            _ => {
+                for node in &nodes {
+                    self.fleet.start(node)?;
+                }
+                for node in &nodes {
+                    self.fleet.until_ready(node, patience)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn only(&self) -> Only {
+        if self.fleet.own.is_some() {
+            return None;
+        }
+        let state = self.world.state();
+        let indexes = state.files.all().iter().filter_map(|file| index_of(&file.cap));
+        Some(indexes.collect::<BTreeSet<String>>())
+    }
+
+    fn wipe(&mut self, fault: &Fault, nodes: &[String], patience: &mut Patience) -> Result<String, CliError> {
+        let only = self.only();
+        let mut shares = 0;
+        for node in nodes {
+            self.fleet.kill(node, patience)?;
+            let aside = self.aside.join(format!("{node}.{}", fault.number));
+            let dir = self.fleet.dir(node).unwrap_or_default();
+            shares += self.damage.wipe(&dir, &only, &aside)?;
+        }
+        for node in nodes {
+            self.fleet.start(node)?;
+        }
+        Ok(format!("{shares} shares are gone"))
+    }
+
+    fn spoil(&mut self, fault: &Fault, nodes: &[String]) -> Result<String, CliError> {
+        let only = self.only();
+        let mut random = Random::new(fault.detail, 0);
+        let mut shares = 0;
+        for node in nodes {
+            let dir = self.fleet.dir(node).unwrap_or_default();
+            shares += match fault.kind {
+                Kind::Flip => self.damage.flip(&dir, &only, &mut random)?,
+                _ => self.damage.truncate(&dir, &only, &mut random)?,
+            };
+        }
+        Ok(format!("{shares} shares are damaged"))
+    }
+
+    fn fill(&mut self, nodes: &[String]) -> Result<String, CliError> {
+        let mut bytes = 0;
+        for node in nodes {
+            let filler = disk::filler(&self.fleet.dir(node).unwrap_or_default());
+            self.fleet
+                .undo
+                .note(|deeds| deeds.fillers.insert(filler.clone()))?;
+            bytes += disk::fill(&filler)?;
+        }
+        Ok(format!("{} MiB written, none left", bytes >> 20))
+    }
+
+    /// Every node, one after the other, each when the one before is back.
+    fn roll(&mut self, patience: &mut Patience) -> Result<(), CliError> {
+        for node in self.shape.all() {
+            if patience.is_asked_to_stop() {
+                break;
+            }
+            self.fleet.stop(&node, patience)?;
+            self.fleet.start_and_wait(&node, patience)?;
+            let waited = patience.until(BACK_WITHIN, || Ok(self.not_linked().is_empty()))?;
+            if waited == Waited::No {
+                let missing = self.not_linked().join(", ");
+                self.tell(format!("not back after {} s: {missing}", BACK_WITHIN.as_secs()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the grid has mended the last files.
+    fn mend(&mut self, patience: &mut Patience) -> Result<String, CliError> {
+        let caps: Vec<String> = {
+            let state = self.world.state();
+            let stored = state
+                .files
+                .all()
+                .iter()
+                .rev()
+                .filter(|file| !file.is_in_its_cap());
+            stored.take(MENDED_FILES).map(|file| file.cap.clone()).collect()
+        };
+        let waited = patience.until(MENDED_WITHIN, || {
+            let healthy = |cap: &String| {
+                let checked = self.gateway.check_one(&Place::of(cap), CheckChoice::default());
+                checked.is_ok_and(|result| result["results"]["healthy"] == true)
+            };
+            Ok(caps.iter().all(healthy))
+        })?;
+        if waited == Waited::Yes {
+            self.ledger.mended();
+            return Ok(format!("{} files are whole again", caps.len()));
+        }
+        self.unmended = true;
+        Ok(format!("not all are whole after {} s", MENDED_WITHIN.as_secs()))
+    }
+}
+
+/// The nodes that a fault is about; none if it is about links or about all.
+fn nodes(fault: &Fault) -> Vec<String> {
+    match &fault.target {
+        Target::Node(name) => vec![name.clone()],
+        Target::Nodes(names) => names.clone(),
+        Target::Link(..) | Target::Way(..) | Target::All => Vec::new(),
+    }
+}

@@ -1,0 +1,297 @@
+//! The attack: carries out a schedule, fault by fault, and heals what it did.
+//!
+//! Owns the order. One thread begins and ends every fault, one after the other, so that what is on at any moment is what
+//! the planner counted. Before a fault begins, the nodes of earlier ones must be back; the schedule waits for them, and
+//! everything after it comes later by as much. A node that dies by itself is a violation, and is started again.
+
+mod deeds;
+pub(crate) mod disk;
+pub(crate) mod fleet;
+pub(crate) mod shares;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::budget::{Ledger, owned};
+use super::fault::{Fault, Ms};
+use super::net::Proxies;
+use super::patience::{Patience, Waited};
+use super::plan::Plan;
+use super::record::Promise;
+use super::shape::Shape;
+use super::world::World;
+use crate::error::CliError;
+use crate::http::Gateway;
+use crate::status::PeerRow;
+use fleet::Fleet;
+use shares::Damage;
+
+/// How long nodes may take to be back before the next fault: links are dialled again within 30 s; twice as much on a busy
+/// machine.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+
+/// The same after the last fault, before the verdict.
+const HEALED_WITHIN: Duration = Duration::from_secs(120);
+
+/// Between two looks whether a node has died by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Patience with the gateway when it is only looked whether it is there.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Attack<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) shape: &'a Shape,
+    pub(crate) fleet: Fleet,
+    pub(crate) proxies: Option<Proxies>,
+    pub(crate) damage: Damage,
+    gateway: Gateway,
+    ledger: Ledger<'a>,
+    /// Where shares go that are taken away.
+    aside: PathBuf,
+    /// Whether a line is shown for what happens.
+    loud: bool,
+    /// Faults that were left out, and steps that failed for a reason that is not the cluster's.
+    pub(crate) troubles: Vec<String>,
+    /// Whether damage was not mended in time, so that no more may be done.
+    unmended: bool,
+}
+
+/// A fault that is on, and when it ends by the clock of the schedule.
+struct On {
+    fault: Fault,
+    end_ms: Ms,
+}
+
+impl<'a> Attack<'a> {
+    /// Nothing is attacked yet.
+    pub(crate) fn new(
+        world: &'a World,
+        shape: &'a Shape,
+        fleet: Fleet,
+        proxies: Option<Proxies>,
+        gateway: &Gateway,
+        aside: PathBuf,
+        loud: bool,
+    ) -> Attack<'a> {
+        Attack {
+            ledger: Ledger::new(shape),
+            gateway: gateway.impatient(LOOK_PATIENCE),
+            damage: Damage::default(),
+            troubles: Vec::new(),
+            unmended: false,
+            world,
+            shape,
+            fleet,
+            proxies,
+            aside,
+            loud,
+        }
+    }
+
+    /// Carries out the schedule. Every fault has ended when this returns, unless all shall end at once.
+    pub(crate) fn run(&mut self, plan: &Plan, patience: &mut Patience) -> Result<(), CliError> {
+        let mut on: Vec<On> = Vec::new();
+        let outcome = self.carry_out(plan, &mut on, patience);
+        for on in on {
+            self.end(&on.fault, patience)?;
+        }
+        outcome
+    }
+
+    fn carry_out(&mut self, plan: &Plan, on: &mut Vec<On>, patience: &mut Patience) -> Result<(), CliError> {
+        let started = Instant::now();
+        let mut late_ms: Ms = 0;
+        let clock = |late_ms: Ms| (started.elapsed().as_millis() as Ms).saturating_sub(late_ms);
+        // A schedule that had to wait for nodes may last twice as long and a bit; then what is left of it is left out.
+        let last = Duration::from_millis(plan.length_ms * 2) + BACK_WITHIN;
+        let mut waiting = plan.faults.iter().peekable();
+        while !patience.is_asked_to_stop() {
+            let now_ms = clock(late_ms);
+            if let Some(at) = on.iter().position(|on| on.end_ms <= now_ms) {
+                let ended = on.swap_remove(at);
+                self.end(&ended.fault, patience)?;
+                continue;
+            }
+            if started.elapsed() > last {
+                let left = waiting.count();
+                self.troubles.push(format!(
+                    "{left} faults were left out: the nodes took too long to come back"
+                ));
+                return Ok(());
+            }
+            if let Some(fault) = waiting.next_if(|fault| fault.at_ms <= now_ms) {
+                self.until_back(BACK_WITHIN, patience)?;
+                if self.begin(fault, patience)? {
+                    late_ms += clock(late_ms).saturating_sub(fault.at_ms);
+                    let end_ms = clock(late_ms) + fault.lasts_ms;
+                    let fault = fault.clone();
+                    on.push(On { fault, end_ms });
+                }
+                continue;
+            }
+            if now_ms >= plan.length_ms {
+                return Ok(());
+            }
+            self.look_for_dead(patience)?;
+            let next = waiting.peek().map(|fault| fault.at_ms).into_iter();
+            let next = next
+                .chain(on.iter().map(|on| on.end_ms))
+                .chain([plan.length_ms])
+                .min();
+            let wait = Duration::from_millis(next.unwrap_or(now_ms).saturating_sub(now_ms));
+            patience.pause(wait.min(LOOK_EVERY));
+        }
+        Ok(())
+    }
+
+    /// Begins a fault; says whether it is on.
+    fn begin(&mut self, fault: &Fault, patience: &mut Patience) -> Result<bool, CliError> {
+        if self.unmended && fault.kind.damages() {
+            self.troubles.push(format!(
+                "{} was left out: earlier damage was not mended in time",
+                fault.text()
+            ));
+            return Ok(false);
+        }
+        self.ledger.begin(fault);
+        self.world.fault_begins(fault);
+        self.note_what_is_expected();
+        let seconds = fault.lasts_ms as f64 / 1000.0;
+        self.tell(format!("{}, {seconds:.1} s", fault.text()));
+        let done = self.do_it(fault, patience);
+        if let Some(detail) = self.take(done)?.flatten() {
+            self.tell(format!("{}: {detail}", fault.text()));
+        }
+        Ok(true)
+    }
+
+    /// Ends a fault.
+    fn end(&mut self, fault: &Fault, patience: &mut Patience) -> Result<(), CliError> {
+        let undone = self.undo_it(fault, patience);
+        let took = self.take(undone)?;
+        self.world.fault_ends(fault.number);
+        self.ledger.end(fault.number);
+        self.note_what_is_expected();
+        if took.is_some() {
+            self.tell(format!("{} is over", fault.text()));
+        }
+        Ok(())
+    }
+
+    /// What went wrong in a step: of the cluster a violation, of anything else a trouble, and the run goes on.
+    fn take<T>(&mut self, outcome: Result<T, CliError>) -> Result<Option<T>, CliError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(CliError::CutOff) => Err(CliError::CutOff),
+            Err(error @ (CliError::NotReady { .. } | CliError::ChildDied { .. })) => {
+                self.tell(error.to_string());
+                self.world.violate(Promise::Recovery, error.to_string());
+                Ok(None)
+            }
+            Err(error) => {
+                self.tell(error.to_string());
+                self.troubles.push(error.to_string());
+                Ok(None)
+            }
+        }
+    }
+
+    fn tell(&self, line: String) {
+        if self.loud {
+            let now = self.world.now().as_secs();
+            eprintln!("{:3}:{:02}  {line}", now / 60, now % 60);
+        }
+        self.world.tell(line);
+    }
+
+    fn note_what_is_expected(&self) {
+        let now = self.world.now();
+        let expected = &mut self.world.state().expected;
+        let note = |since: &mut Option<_>, holds: bool| *since = holds.then(|| since.unwrap_or(now));
+        note(&mut expected.reads, self.ledger.reads_expected());
+        note(&mut expected.uploads, self.ledger.uploads_expected());
+        note(&mut expected.drive, self.ledger.drive_expected());
+    }
+
+    /// Waits until the gateway reaches every peer that no fault holds back; tells if that takes too long.
+    fn until_back(&mut self, within: Duration, patience: &mut Patience) -> Result<Waited, CliError> {
+        if !self.ledger.gateway_expected() {
+            return Ok(Waited::Yes);
+        }
+        let mut missing = Vec::new();
+        let waited = patience.until(within, || {
+            missing = self.not_linked();
+            Ok(missing.is_empty())
+        })?;
+        if waited == Waited::No {
+            self.tell(format!(
+                "not back after {} s: {}",
+                within.as_secs(),
+                missing.join(", ")
+            ));
+        }
+        Ok(waited)
+    }
+
+    /// Peers that should be linked to the gateway and are not; the gateway itself if it does not answer.
+    fn not_linked(&self) -> Vec<String> {
+        let Ok(welcome) = self.gateway.json("/?t=json") else {
+            return vec![
+                self.shape
+                    .gateway
+                    .clone()
+                    .unwrap_or_else(|| "the gateway".to_owned()),
+            ];
+        };
+        let linked: Vec<String> = PeerRow::all(&welcome)
+            .into_iter()
+            .filter(|row| row.connected)
+            .map(|row| row.nickname)
+            .collect();
+        let held = |peer: &&String| {
+            self.ledger
+                .on()
+                .any(|fault| owned(fault, self.shape).contains(*peer))
+        };
+        let free = self.shape.peers.iter().filter(|peer| !held(peer));
+        free.filter(|peer| !linked.contains(peer)).cloned().collect()
+    }
+
+    /// A node that does not run although no fault stopped it has died by itself.
+    fn look_for_dead(&mut self, patience: &mut Patience) -> Result<(), CliError> {
+        for name in self.fleet.missing() {
+            if self.fleet.undo.deeds.down.contains(&name) {
+                continue;
+            }
+            let log = self.fleet.dir(&name).unwrap_or_default().join("log");
+            let what = format!("{name} has died by itself; see {}", log.display());
+            self.tell(what.clone());
+            self.world.violate(Promise::Recovery, what);
+            let started = self.fleet.start_and_wait(&name, patience);
+            self.take(started)?;
+        }
+        Ok(())
+    }
+
+    /// After the last fault: every node runs, and all are linked.
+    pub(crate) fn heal(&mut self, patience: &mut Patience) -> Result<(), CliError> {
+        for name in self.fleet.missing() {
+            let started = self.fleet.start_and_wait(&name, patience);
+            self.take(started)?;
+        }
+        if self.until_back(HEALED_WITHIN, patience)? == Waited::No {
+            let missing = self.not_linked().join(", ");
+            let seconds = HEALED_WITHIN.as_secs();
+            let what = format!("{seconds} s after the last fault the gateway does not reach {missing}");
+            self.world.violate(Promise::Recovery, what);
+        }
+        for name in self.fleet.missing() {
+            self.world
+                .violate(Promise::Recovery, format!("{name} does not run at the end"));
+        }
+        self.world.state().record.restarts = self.fleet.starts;
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What a run has done to a cluster and must undo, on disk: `chaos.json` in the cluster's directory.
+//!
+//! Owns the file's form. It is written before the deed, so that a run that is killed leaves behind what `--heal` needs: which
+//! nodes it froze, which it stopped, which files fill a disk, what is mounted. It goes when all is undone.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::layout::lock;
+use crate::error::CliError;
+use crate::files;
+
+/// The file's name inside the cluster's directory.
+const FILE_NAME: &str = "chaos.json";
+
+/// Locked while a run, or a healing, is at work.
+const LOCK_NAME: &str = "chaos.lock";
+
+/// Takes the lock that keeps a second run away from the cluster.
+///
+/// # Errors
+/// When another run holds it.
+pub(crate) fn take_lock(cluster: &Path) -> Result<File, CliError> {
+    lock(&cluster.join(LOCK_NAME))?.ok_or_else(|| CliError::ChaosInUse {
+        dir: cluster.to_owned(),
+    })
+}
+
+/// What is to be undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deeds {
+    /// Nodes that may be frozen.
+    pub(crate) frozen: BTreeSet<String>,
+    /// Nodes that were stopped and have to run.
+    pub(crate) down: BTreeSet<String>,
+    /// Files that fill a disk.
+    pub(crate) fillers: BTreeSet<PathBuf>,
+    /// File systems that were mounted.
+    pub(crate) mounts: BTreeSet<PathBuf>,
+}
+
+/// The deeds and their file.
+#[derive(Debug)]
+pub(crate) struct Undo {
+    cluster: PathBuf,
+    pub(crate) deeds: Deeds,
+}
+
+impl Undo {
+    /// Nothing is to be undone yet.
+    pub(crate) fn new(cluster: &Path) -> Undo {
+        Undo {
+            cluster: cluster.to_owned(),
+            deeds: Deeds::default(),
+        }
+    }
+
+    /// What an earlier run left; none if it left nothing.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be understood.
+    pub(crate) fn read(cluster: &Path) -> Result<Option<Undo>, CliError> {
+        let path = cluster.join(FILE_NAME);
+        let text = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(CliError::file("read", &path))?,
+        };
+        let deeds = serde_json::from_slice(&text).map_err(|error| CliError::Usage {
+            what: "the file of what is to be undone",
+            value: path.display().to_string(),
+            hint: format!("{error}; look for frozen nodes yourself (`ps`, state T), then remove it"),
+        })?;
+        let cluster = cluster.to_owned();
+        Ok(Some(Undo { cluster, deeds }))
+    }
+
+    /// Changes what is to be undone, on disk too before this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses; the deed must then not be done.
+    pub(crate) fn note<T>(&mut self, change: impl FnOnce(&mut Deeds) -> T) -> Result<(), CliError> {
+        let before = self.deeds.clone();
+        // Whether it was there before shows below.
+        let _was_there = change(&mut self.deeds);
+        if self.deeds == before {
+            return Ok(());
+        }
+        let path = self.cluster.join(FILE_NAME);
+        if self.deeds == Deeds::default() {
+            return files::remove_if_there(&path);
+        }
+        let text = serde_json::to_vec_pretty(&self.deeds).map_err(|error| CliError::System {
+            action: "write chaos.json",
+            source: error.into(),
+        })?;
+        files::write_whole(&path, &text, 0o600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_undone_stands_on_disk_until_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Undo::read(dir.path()).unwrap().is_none());
+        let mut undo = Undo::new(dir.path());
+        undo.note(|deeds| deeds.frozen.insert("storage-01".into()))
+            .unwrap();
+        undo.note(|deeds| deeds.down.insert("vdrive-01".into())).unwrap();
+        let read = Undo::read(dir.path()).unwrap().unwrap();
+        assert_eq!(read.deeds, undo.deeds);
+        assert!(read.deeds.frozen.contains("storage-01"));
+        undo.note(|deeds| *deeds = Deeds::default()).unwrap();
+        assert!(Undo::read(dir.path()).unwrap().is_none());
+        std::fs::write(dir.path().join(FILE_NAME), "{").unwrap();
+        assert!(matches!(Undo::read(dir.path()), Err(CliError::Usage { .. })));
+    }
+
+    #[test]
+    fn two_runs_do_not_attack_one_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = take_lock(dir.path()).unwrap();
+        assert!(matches!(take_lock(dir.path()), Err(CliError::ChaosInUse { .. })));
+        drop(first);
+        take_lock(dir.path()).unwrap();
+    }
+}
