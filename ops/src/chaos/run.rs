@@ -64,7 +64,8 @@ pub(crate) fn run(args: &ChaosArgs) -> Result<(), CliError> {
     let seed = args.seed.unwrap_or_else(seed_from_clock);
     let ground = ground(args, seed, &patience)?;
     let (dir, temporary, own) = (ground.dir.clone(), ground.temporary, ground.fleet.own.is_some());
-    let (fleet, outcome) = assault(args, seed, ground, &mut patience);
+    // The links outlive the nodes: what these say to each other at their end passes through them.
+    let (fleet, _links, outcome) = assault(args, seed, ground, &mut patience);
     let kept = !temporary || !matches!(&outcome, Ok(outcome) if is_clean(outcome));
     let left = leave(fleet, &dir, kept, &patience);
     let mut outcome = outcome?;
@@ -148,14 +149,14 @@ fn assault(
     seed: u64,
     ground: Ground,
     patience: &mut Patience,
-) -> (Fleet, Result<Outcome, CliError>) {
+) -> (Fleet, Option<Proxies>, Result<Outcome, CliError>) {
     let entries: Vec<_> = ground.fleet.entries().cloned().collect();
     let world = Arc::new(World::new(seed));
     let prepared = probe::shape(&ground.gateway, &entries, ground.means.clone())
         .and_then(|shape| first_folders(&world, &ground.gateway).map(|()| shape));
     let shape = match prepared {
         Ok(shape) => shape,
-        Err(error) => return (ground.fleet, Err(error)),
+        Err(error) => return (ground.fleet, ground.proxies, Err(error)),
     };
     let wish = Wish {
         seed,
@@ -222,7 +223,7 @@ fn assault(
         }
         outcome
     });
-    (attack.fleet, outcome)
+    (attack.fleet, attack.proxies, outcome)
 }
 
 struct Fought {
@@ -261,6 +262,7 @@ fn fight(
         client.join().unwrap_or_else(|panic| resume_unwind(panic));
     }
     world.state().record.close(lasted);
+    attack.tell("all is healed; every file and directory is looked at once more".to_owned());
     let dirs: Vec<PathBuf> = attack.fleet.entries().map(|entry| entry.dir.clone()).collect();
     let facts = Facts {
         k: shape.k,
@@ -268,6 +270,7 @@ fn fight(
         beyond: args.beyond,
     };
     let verdict = last_look(world, gateway, facts, patience)?;
+    attack.tell("the last look is over".to_owned());
     Ok(Fought {
         verdict,
         attack: lasted,

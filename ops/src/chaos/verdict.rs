@@ -126,15 +126,25 @@ fn look(world: &World, gateway: &Gateway, facts: &Facts, cut: &AtomicBool, file:
     }
 }
 
+impl Facts {
+    /// Whole shares of a file that lie on the disks; none if that is not known, or if it needs none.
+    fn left(&self, file: &File) -> Option<usize> {
+        let index = index_of(&file.cap)?;
+        let whole = self.whole.as_ref()?;
+        Some(whole.get(&index).copied().unwrap_or_default())
+    }
+
+    /// Whether a file was bound to be lost.
+    fn is_destroyed(&self, file: &File) -> bool {
+        self.beyond && self.left(file).is_some_and(|left| left < self.k)
+    }
+}
+
 /// A file does not come back: was it bound to be lost?
 fn missing(world: &World, facts: &Facts, file: &File, failed: &Failed) -> Looked {
-    let left = facts.whole.as_ref().and_then(|whole| {
-        let index = index_of(&file.cap)?;
-        Some(whole.get(&index).copied().unwrap_or_default())
-    });
     let shown = file.shown();
     let sentence = &failed.sentence;
-    if facts.beyond && left.is_some_and(|left| left < facts.k) {
+    if facts.is_destroyed(file) {
         if failed.code == "410" {
             return Looked::Lost;
         }
@@ -142,7 +152,7 @@ fn missing(world: &World, facts: &Facts, file: &File, failed: &Failed) -> Looked
         world.violate(Promise::Errors, what);
         return Looked::Lost;
     }
-    let left = left.map_or_else(String::new, |left| {
+    let left = facts.left(file).map_or_else(String::new, |left| {
         format!(" although {left} whole shares of it lie on the disks")
     });
     world.violate(

@@ -198,7 +198,8 @@ impl<'a> Attack<'a> {
         }
     }
 
-    fn tell(&self, line: String) {
+    /// Tells what happens, now and in the report.
+    pub(crate) fn tell(&self, line: String) {
         if self.loud {
             let now = self.world.now().as_secs();
             eprintln!("{:3}:{:02}  {line}", now / 60, now % 60);
@@ -277,6 +278,7 @@ impl<'a> Attack<'a> {
 
     /// After the last fault: every node runs, and all are linked.
     pub(crate) fn heal(&mut self, patience: &mut Patience) -> Result<(), CliError> {
+        self.tell("the attack is over".to_owned());
         for name in self.fleet.missing() {
             let started = self.fleet.start_and_wait(&name, patience);
             self.take(started)?;

@@ -64,20 +64,23 @@ enum Act {
     Contest,
 }
 
-/// How often each is done, in a hundred.
+/// What clients with an even number do, and how often in a hundred: all.
 const ACTS: [(Act, u64); 11] = [
-    (Act::Upload, 20),
-    (Act::Read, 22),
-    (Act::ReadPart, 10),
-    (Act::List, 14),
-    (Act::Link, 8),
-    (Act::Put, 6),
-    (Act::Rename, 5),
+    (Act::Upload, 12),
+    (Act::Read, 12),
+    (Act::ReadPart, 6),
+    (Act::List, 22),
+    (Act::Link, 14),
+    (Act::Put, 8),
+    (Act::Rename, 6),
     (Act::Move, 2),
-    (Act::Unlink, 5),
+    (Act::Unlink, 6),
     (Act::Mkdir, 2),
-    (Act::Contest, 6),
+    (Act::Contest, 10),
 ];
+
+/// What those with an odd number do: files alone, so that they go on while directories cannot be had.
+const FILE_ACTS: [(Act, u64); 3] = [(Act::Upload, 40), (Act::Read, 40), (Act::ReadPart, 20)];
 
 impl<'w> Client<'w> {
     /// Client number `number` of the run.
@@ -108,14 +111,19 @@ impl<'w> Client<'w> {
     }
 
     fn draw(&mut self) -> Act {
-        let mut left = self.random.below(ACTS.iter().map(|(_, weight)| weight).sum());
-        for (act, weight) in ACTS {
-            if left < weight {
-                return act;
+        let acts: &[(Act, u64)] = if self.number.is_multiple_of(2) {
+            &ACTS
+        } else {
+            &FILE_ACTS
+        };
+        let mut left = self.random.below(acts.iter().map(|(_, weight)| weight).sum());
+        for (act, weight) in acts {
+            if left < *weight {
+                return *act;
             }
             left -= weight;
         }
-        Act::List
+        Act::Read
     }
 
     fn act(&mut self, act: Act) {
@@ -151,12 +159,13 @@ mod tests {
 
     #[test]
     fn the_weights_are_percentages_and_every_act_is_drawn() {
-        assert_eq!(ACTS.iter().map(|(_, weight)| weight).sum::<u64>(), 100);
         let world = World::new(1);
-        let mut client = Client::new(&world, Gateway::at("127.0.0.1:1").unwrap(), 0);
-        let drawn: Vec<Act> = (0..2000).map(|_| client.draw()).collect();
-        for (act, _) in ACTS {
-            assert!(drawn.contains(&act), "{act:?}");
+        for (number, acts) in [(0, ACTS.as_slice()), (1, &FILE_ACTS)] {
+            assert_eq!(acts.iter().map(|(_, weight)| weight).sum::<u64>(), 100);
+            let mut client = Client::new(&world, Gateway::at("127.0.0.1:1").unwrap(), number);
+            let drawn: Vec<Act> = (0..2000).map(|_| client.draw()).collect();
+            assert!(acts.iter().all(|(act, _)| drawn.contains(act)), "client {number}");
+            assert!(drawn.iter().all(|act| acts.iter().any(|(other, _)| other == act)));
         }
     }
 }
