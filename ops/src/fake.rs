@@ -21,6 +21,23 @@ enum Entry {
     Fixed(BTreeMap<String, Child>),
 }
 
+/// How the gateway breaks what it promises, every third time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// A byte of a download is another one.
+    WrongByte,
+    /// A download ends early, as if that were all.
+    ShortFile,
+    /// A link is acknowledged and not made.
+    LostLink,
+    /// A name is taken away, so it says, and stays.
+    Undead,
+    /// A change is refused and made all the same.
+    RefusedAndMade,
+    /// An error that tells nothing.
+    Internal,
+}
+
 #[derive(Default)]
 struct State {
     entries: Vec<Entry>,
@@ -30,6 +47,9 @@ struct State {
     refused: BTreeMap<Vec<u8>, u16>,
     /// Caps that a check finds ill.
     ill: BTreeSet<String>,
+    lie: Option<Lie>,
+    /// Requests in which it could have been told.
+    chances: u64,
 }
 
 /// The gateway. It serves until the process ends.
@@ -41,6 +61,8 @@ pub(crate) struct Fake {
 
 struct Request {
     method: String,
+    /// First and last byte of the range that is asked for.
+    range: Option<(usize, usize)>,
     path: Vec<String>,
     query: BTreeMap<String, String>,
     body: Vec<u8>,
@@ -81,6 +103,11 @@ impl Fake {
     /// Says from now on that this cap has lost shares.
     pub(crate) fn sicken(&self, cap: &str) {
         self.state.lock().unwrap().ill.insert(cap.to_owned());
+    }
+
+    /// From now on it lies.
+    pub(crate) fn lie(&self, lie: Lie) {
+        self.state.lock().unwrap().lie = Some(lie);
     }
 
     /// How many requests of a kind there were; forgets them.
@@ -127,12 +154,17 @@ fn read(reader: &mut BufReader<&TcpStream>, mut stream: &TcpStream) -> Option<Re
         let length = header("content-length:").map_or(0, |length| length.parse().unwrap());
         exactly(reader, length)?
     };
+    let range = header("range:").map(|range| {
+        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        (first.parse().unwrap(), last.parse().unwrap_or(usize::MAX))
+    });
     let mut first = head.split(' ');
     let (method, target) = (first.next()?.to_owned(), first.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query = query.split('&').filter_map(|pair| pair.split_once('='));
     Some(Request {
         method,
+        range,
         path: path.split('/').skip(2).map(decode).collect(),
         query: query
             .map(|(key, value)| (key.to_owned(), decode(value)))
@@ -174,6 +206,15 @@ fn decode(text: &str) -> String {
         });
     }
     String::from_utf8(bytes).unwrap()
+}
+
+/// What the gateway says of itself.
+fn welcome() -> Answer {
+    let own = json!({ "ready": true, "k": 3, "n": 10, "happy": 7 });
+    (
+        200,
+        json!({ "servers": [], "truckee": own }).to_string().into_bytes(),
+    )
 }
 
 fn error(status: u16, sentence: &str) -> Answer {
@@ -286,6 +327,12 @@ impl State {
             operation => format!("{} t={operation}", request.method),
         };
         self.requests.push(kind);
+        if request.path == [""; 0] && request.method == "GET" && operation == "json" {
+            return welcome();
+        }
+        if self.lies(Lie::Internal) {
+            return error(500, "something went wrong");
+        }
         let answer = match request.method.as_str() {
             "GET" => self.get(request, operation),
             "PUT" => self.put(request, operation),
@@ -308,10 +355,29 @@ impl State {
             }
             return Ok((200, value.to_string().into_bytes()));
         }
-        match &self.entries[number(&cap)] {
-            Entry::File(content) | Entry::Mutable(content) => Ok((200, content.clone())),
-            _ => Err(error(400, "a directory")),
+        let mut content = match &self.entries[number(&cap)] {
+            Entry::File(content) | Entry::Mutable(content) => content.clone(),
+            _ => return Err(error(400, "a directory")),
+        };
+        if !content.is_empty() && self.lies(Lie::WrongByte) {
+            let middle = content.len() / 2;
+            content[middle] ^= 1;
         }
+        if !content.is_empty() && request.range.is_none() && self.lies(Lie::ShortFile) {
+            content.pop();
+        }
+        let Some((first, last)) = request.range else {
+            return Ok((200, content));
+        };
+        let end = last.saturating_add(1).min(content.len());
+        Ok((206, content[first.min(end)..end].to_vec()))
+    }
+
+    /// Whether now is a time for this lie.
+    fn lies(&mut self, lie: Lie) -> bool {
+        let chance = self.lie == Some(lie);
+        self.chances += u64::from(chance);
+        chance && self.chances.is_multiple_of(3)
     }
 
     fn put(&mut self, request: &Request, operation: &str) -> Result<Answer, Answer> {
@@ -349,13 +415,22 @@ impl State {
         let parent = self
             .make(parent)
             .ok_or_else(|| error(409, "a file is in the way"))?;
+        if self.lies(Lie::LostLink) {
+            return Ok((200, cap.into_bytes()));
+        }
         self.set(&parent, name, (cap.clone(), json!({})), &replace)?;
+        if self.lies(Lie::RefusedAndMade) {
+            return Err(error(503, "come back later"));
+        }
         Ok((200, cap.into_bytes()))
     }
 
     fn delete(&mut self, request: &Request) -> Result<Answer, Answer> {
         let (name, parent) = request.path.split_last().unwrap();
         let (parent, _) = self.find(parent).ok_or_else(|| error(404, "no such directory"))?;
+        if self.lies(Lie::Undead) {
+            return Ok((200, b"gone".to_vec()));
+        }
         let removed = self.children(&parent).and_then(|children| children.remove(name));
         let (cap, _) = removed.ok_or_else(|| error(404, "no such child"))?;
         Ok((200, cap.into_bytes()))

@@ -59,8 +59,14 @@ pub(crate) fn run(args: &ChaosArgs) -> Result<(), CliError> {
     if args.heal {
         return heal::heal(&args.cluster());
     }
+    let outcome = attacked(args, Patience::new(Signals::install()?))?;
+    tell(args, &outcome)?;
+    end(&outcome)
+}
+
+/// Carries out a whole run.
+fn attacked(args: &ChaosArgs, mut patience: Patience) -> Result<Outcome, CliError> {
     let started = Instant::now();
-    let mut patience = Patience::new(Signals::install()?);
     let seed = args.seed.unwrap_or_else(seed_from_clock);
     let ground = ground(args, seed, &patience)?;
     let (dir, temporary, own) = (ground.dir.clone(), ground.temporary, ground.fleet.own.is_some());
@@ -76,8 +82,7 @@ pub(crate) fn run(args: &ChaosArgs) -> Result<(), CliError> {
             .notes
             .push(format!("the cluster's directory is kept: {}", dir.display()));
     }
-    tell(args, &outcome)?;
-    end(&outcome)
+    Ok(outcome)
 }
 
 fn is_clean(outcome: &Outcome) -> bool {
@@ -392,3 +397,6 @@ fn end(outcome: &Outcome) -> Result<(), CliError> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,15 @@ impl Signals {
         Ok(Signals { events: received })
     }
 
+    /// No signal ever comes: those of a test process belong to the harness.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Signals {
+        let (events, received) = sync_channel(1);
+        // Without its other end the channel would say stop.
+        std::mem::forget(events);
+        Signals { events: received }
+    }
+
     /// The next event, or [`Event::Quiet`] after `patience`.
     pub(crate) fn wait(&self, patience: Duration) -> Event {
         match self.events.recv_timeout(patience) {

@@ -295,6 +295,10 @@ mod tests {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
+        // A process has no command line for a moment after it was started.
+        while std::fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|line| line.is_empty()) {
+            std::thread::yield_now();
+        }
         let elsewhere = Path::new("/nonexistent/nodes/x");
         assert!(!signal_node(child.id(), elsewhere, Signal::KILL).unwrap());
         assert!(child.try_wait().unwrap().is_none(), "it lives");
