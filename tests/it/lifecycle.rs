@@ -191,6 +191,25 @@ fn a_dead_node_is_reported_and_stays_dead() {
 }
 
 #[test]
+fn a_node_that_somebody_starts_again_belongs_to_the_cluster_again() {
+    let mut cluster = Cluster::start_with(program(), &small());
+    cluster.kill("storage-02");
+    cluster.restart("storage-02");
+    let after = cluster.node("storage-02").pid;
+    rig::until("cluster.json names it", || {
+        let file = ClusterFile::read(&cluster.dir()).unwrap()?;
+        file.nodes.iter().any(|node| node.pid == after).then_some(())
+    });
+    assert!(
+        cluster.up_stderr().contains("storage-02 was started again"),
+        "{}",
+        cluster.up_stderr()
+    );
+    assert!(cluster.down().success());
+    assert_eq!(cluster.running(), [""; 0], "it is stopped with the others");
+}
+
+#[test]
 fn with_restart_a_dead_node_comes_back() {
     let args = vec!["--restart".to_owned()];
     let mut cluster = Cluster::start_with(program(), &Options { args, ..small() });

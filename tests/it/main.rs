@@ -3,6 +3,7 @@
 //! One binary, because each further one is linked with everything.
 
 mod browser;
+mod chaos;
 mod check;
 mod cli;
 mod clients;

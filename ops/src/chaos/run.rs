@@ -331,7 +331,8 @@ fn leave(mut fleet: Fleet, dir: &Path, kept: bool, patience: &Patience) -> Resul
     let Some(mut cluster) = fleet.own.take() else {
         for name in fleet.missing() {
             fleet.start(&name)?;
-            eprintln!("truckee: {name} did not run any more and was started again");
+            fleet.undo.note(|deeds| deeds.down.remove(&name))?;
+            eprintln!("truckee: {name} was down and is started again; `truckee doctor` says whether it runs");
         }
         return Ok(());
     };

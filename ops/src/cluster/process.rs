@@ -3,7 +3,8 @@
 //! Owns the child, its log and the pipe that ties its life to ours: the child's standard input is a pipe that we hold
 //! and never write to, so that it ends by itself when this process is gone, however it went. One that is started to
 //! outlive us has no such pipe. A child has its own process group, so that Ctrl-C reaches it only through us, in order.
-//! The log is bounded by copying it aside when it has grown;
+//! A node that somebody else started in place of a dead child can be taken over: it is signalled and waited for like one,
+//! but how it ended stays unknown. The log is bounded by copying it aside when it has grown;
 //! lines written during that moment may be lost.
 
 use std::fs::{File, OpenOptions};
@@ -13,7 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use truckee_nodes::RunFile;
 
 use crate::error::CliError;
@@ -25,17 +26,42 @@ const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How much of a log's end is read to find the last line.
 const LOG_TAIL_BYTES: u64 = 8 * 1024;
 
-/// A running child.
+/// A running child, or a node that somebody else started.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
     dir: PathBuf,
-    child: Child,
+    held: Held,
     /// Where the log ended when this process started.
     log_start: u64,
-    exit: Option<ExitStatus>,
+    exit: Option<Ended>,
     /// Whether it must not outlive this process.
     tied: bool,
+}
+
+#[derive(Debug)]
+enum Held {
+    Child(Child),
+    /// Its pid; only its parent learns how it ended.
+    Stranger(u32),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As the system says.
+    With(ExitStatus),
+    /// It is not our child: it is gone, and that is all that is known.
+    Gone,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ended::With(status) => status.fmt(f),
+            Ended::Gone => f.write_str("started by somebody else, so nobody here knows how"),
+        }
+    }
 }
 
 /// Where a node's log stands.
@@ -83,27 +109,48 @@ impl Process {
         Ok(Process {
             name: name.to_owned(),
             dir: dir.to_owned(),
-            child,
+            held: Held::Child(child),
             log_start,
             exit: None,
             tied,
         })
     }
 
+    /// Takes over the node of `dir` that somebody else runs as `pid`. It outlives us unless it is stopped.
+    pub(crate) fn adopt(name: &str, dir: &Path, pid: u32) -> Process {
+        Process {
+            name: name.to_owned(),
+            dir: dir.to_owned(),
+            held: Held::Stranger(pid),
+            log_start: 0,
+            exit: None,
+            tied: false,
+        }
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        match &self.held {
+            Held::Child(child) => child.id(),
+            Held::Stranger(pid) => *pid,
+        }
     }
 
     /// How it ended, if it did. Never blocks.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, CliError> {
-        if self.exit.is_none() {
-            let looked = self.child.try_wait();
-            self.exit = looked.map_err(|source| CliError::System {
-                action: "look after a child process",
-                source,
-            })?;
+    pub(crate) fn ended(&mut self) -> Result<Option<Ended>, CliError> {
+        if self.exit.is_some() {
+            return Ok(self.exit);
         }
+        self.exit = match &mut self.held {
+            Held::Child(child) => {
+                let looked = child.try_wait().map_err(|source| CliError::System {
+                    action: "look after a child process",
+                    source,
+                })?;
+                looked.map(Ended::With)
+            }
+            Held::Stranger(pid) => (!is_node(*pid, &self.dir)).then_some(Ended::Gone),
+        };
         Ok(self.exit)
     }
 
@@ -118,7 +165,7 @@ impl Process {
     }
 
     /// The error for a process that ended while starting.
-    pub(crate) fn died(&self, status: ExitStatus) -> CliError {
+    pub(crate) fn died(&self, status: Ended) -> CliError {
         let reason = last_line(&log_path(&self.dir), self.log_start);
         CliError::ChildDied {
             node: self.name.clone(),
@@ -140,14 +187,11 @@ impl Process {
     }
 
     fn signal(&mut self, signal: Signal) {
-        // Only we reap it: as long as its exit was not seen here, the pid is its own.
+        // One whose exit was seen has given its pid away.
         if !matches!(self.ended(), Ok(None)) {
             return;
         }
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid
-            && let Err(error) = kill_process(pid, signal)
-        {
+        if let Err(error) = signal_node(self.pid(), &self.dir, signal) {
             eprintln!(
                 "truckee: cannot signal {} (pid {}): {error}",
                 self.name,
@@ -157,13 +201,50 @@ impl Process {
     }
 }
 
+/// Whether the process with this pid is a node of that directory.
+pub(crate) fn is_node(pid: u32, dir: &Path) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
+        return false;
+    };
+    let dir = dir.as_os_str().as_encoded_bytes();
+    line.split(|byte| *byte == 0)
+        .any(|word| word.strip_suffix(b"/").unwrap_or(word) == dir)
+}
+
+/// Signals a process if it is a node of that directory; says whether it was.
+///
+/// The process is opened first, then looked at, then signalled: a pid that was given to somebody else meanwhile is never
+/// hit.
+pub(crate) fn signal_node(pid: u32, dir: &Path, signal: Signal) -> Result<bool, CliError> {
+    let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(false);
+    };
+    let refused = |error: rustix::io::Errno| CliError::System {
+        action: "signal a node",
+        source: error.into(),
+    };
+    let process = match pidfd_open(raw, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Ok(false),
+        other => other.map_err(refused)?,
+    };
+    if !is_node(pid, dir) {
+        return Ok(false);
+    }
+    match pidfd_send_signal(&process, signal) {
+        Err(rustix::io::Errno::SRCH) => Ok(false),
+        other => other.map(|()| true).map_err(refused),
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // The ordered stop has happened before; this is for errors on the way, where nothing may be left behind.
         if self.tied && matches!(self.ended(), Ok(None)) {
             self.kill();
             // A killed process ends whatever happens; there is nobody left to tell if the system says otherwise.
-            let _ = self.child.wait();
+            if let Held::Child(child) = &mut self.held {
+                let _ = child.wait();
+            }
         }
     }
 }
@@ -208,6 +289,30 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn only_a_process_of_that_directory_is_signalled() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "read -r _", "sh"])
+            .arg(dir.path())
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A process has no command line for a moment after it was started.
+        while std::fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|line| line.is_empty()) {
+            std::thread::yield_now();
+        }
+        let elsewhere = Path::new("/nonexistent/nodes/x");
+        assert!(!signal_node(child.id(), elsewhere, Signal::KILL).unwrap());
+        assert!(child.try_wait().unwrap().is_none(), "it lives");
+        assert!(signal_node(child.id(), dir.path(), Signal::KILL).unwrap());
+        child.wait().unwrap();
+        assert!(
+            !signal_node(child.id(), dir.path(), Signal::KILL).unwrap(),
+            "it is gone"
+        );
+    }
 
     #[test]
     fn the_last_line_of_this_run_is_found() {

@@ -3,12 +3,15 @@
 //! Owns what happens when a node dies (it is reported; with `--restart` it is started again after a delay that grows),
 //! the bound on the logs, and the order of the stop: gateway, storage peers, introducer, each asked first and killed
 //! when it does not go in time. Without `--restart` a dead node stays dead, so that whoever kills nodes on purpose keeps
-//! them so; `truckee run --dir` brings one back.
+//! them so; `truckee run --dir` brings one back, and such a node belongs to the cluster again: `cluster.json` names it, and
+//! it is stopped with the others.
 
 use std::time::{Duration, Instant};
 
+use truckee_nodes::RunFile;
+
 use crate::cluster::layout::{GATEWAY, INTRODUCER};
-use crate::cluster::process::{Process, bound_log, log_path};
+use crate::cluster::process::{Process, bound_log, is_node, log_path};
 use crate::cluster::signals::{Event, Signals};
 use crate::cluster::up::Cluster;
 use crate::error::CliError;
@@ -86,6 +89,7 @@ pub(crate) fn watch(cluster: &mut Cluster, signals: &Signals, restart: bool) -> 
         }
         let now = Instant::now();
         note_deaths(cluster, &mut health, restart, now)?;
+        adopt(cluster, &mut health, now);
         start_due(cluster, &mut health, now)?;
         if health.iter().all(|health| health.dead && health.due.is_none()) {
             let dir = cluster.layout.node_dir(GATEWAY);
@@ -154,6 +158,29 @@ fn note_deaths(
         eprintln!("truckee: {} has died ({status}); {next}", member.name);
     }
     Ok(())
+}
+
+/// Takes over nodes that somebody else started after they had died.
+fn adopt(cluster: &mut Cluster, health: &mut [Health], now: Instant) {
+    let dead = cluster
+        .members
+        .iter_mut()
+        .zip(health)
+        .filter(|(_, health)| health.dead);
+    for (member, health) in dead {
+        let dir = cluster.layout.node_dir(&member.name);
+        // A file that makes no sense says that nobody is there; the node's own next start replaces it.
+        let said = RunFile::read(&dir).ok().flatten();
+        if let Some(said) = said.filter(|said| is_node(said.pid, &dir)) {
+            member.process = Process::adopt(&member.name, &dir, said.pid);
+            member.entry = None;
+            health.restarted(now);
+            eprintln!(
+                "truckee: {} was started again by somebody else; it is stopped with the others",
+                member.name
+            );
+        }
+    }
 }
 
 /// Starts dead nodes whose delay is over.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::cluster::file::{ClusterFile, NodeEntry};
+use crate::cluster::process::is_node;
 use crate::error::CliError;
 
 /// Clock ticks per second in `/proc`: the kernel's USER_HZ, 100 on every architecture that Rust's std runs on today.
@@ -108,12 +109,7 @@ impl Cpu {
 
 /// Whether the pid still belongs to a node of that directory.
 pub(crate) fn runs(entry: &NodeEntry) -> bool {
-    let Ok(line) = fs::read(format!("/proc/{}/cmdline", entry.pid)) else {
-        return false;
-    };
-    let dir = entry.dir.as_os_str().as_encoded_bytes();
-    line.split(|byte| *byte == 0)
-        .any(|word| word.strip_suffix(b"/").unwrap_or(word) == dir)
+    is_node(entry.pid, &entry.dir)
 }
 
 fn cpu_seconds(pid: &str) -> Option<f64> {

@@ -1,23 +1,20 @@
 //! The nodes of a cluster as processes: signalled, stopped, started again.
 //!
-//! Owns the care that signals need: a process is opened first, then seen to be a node of that very directory, then
-//! signalled, so that a pid that was given to somebody else meanwhile is never hit. Nodes of the tool's own cluster are
-//! started as its children and end with it; nodes of somebody else's cluster are started to go on without it. Dropped,
-//! it lets every frozen node go on.
+//! Nodes of the tool's own cluster are started as its children and end with it; nodes of somebody else's cluster are
+//! started to go on without it, and `truckee up` takes them over. Dropped, it lets every frozen node go on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use truckee_nodes::RunFile;
 
 use super::super::patience::{Patience, Waited};
 use super::super::undo::Undo;
 use crate::cluster::file::NodeEntry;
-use crate::cluster::process::{Process, log_path};
+use crate::cluster::process::{Process, is_node, log_path, signal_node};
 use crate::cluster::up::Cluster;
 use crate::error::CliError;
-use crate::load::node_runs;
 
 /// How long a killed process may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
@@ -82,12 +79,7 @@ impl Fleet {
             .flatten()
             .map(|run_file| run_file.pid);
         let known = said.into_iter().chain([entry.pid]);
-        let mut running = known.filter(|pid| {
-            node_runs(&NodeEntry {
-                pid: *pid,
-                ..entry.clone()
-            })
-        });
+        let mut running = known.filter(|pid| is_node(*pid, &entry.dir));
         running.next()
     }
 
@@ -247,66 +239,5 @@ impl Drop for Fleet {
                 );
             }
         }
-    }
-}
-
-/// Signals a process if it is a node of that directory; says whether it was.
-fn signal_node(pid: u32, dir: &Path, signal: Signal) -> Result<bool, CliError> {
-    let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-        return Ok(false);
-    };
-    let refused = |error: rustix::io::Errno| CliError::System {
-        action: "signal a node",
-        source: error.into(),
-    };
-    let process = match pidfd_open(raw, PidfdFlags::empty()) {
-        Err(rustix::io::Errno::SRCH) => return Ok(false),
-        other => other.map_err(refused)?,
-    };
-    // Looked at only now: the process behind the descriptor stays the same from here on.
-    let entry = NodeEntry {
-        name: String::new(),
-        roles: Vec::new(),
-        pid,
-        address: String::new(),
-        dir: dir.to_owned(),
-    };
-    if !node_runs(&entry) {
-        return Ok(false);
-    }
-    match pidfd_send_signal(&process, signal) {
-        Err(rustix::io::Errno::SRCH) => Ok(false),
-        other => other.map(|()| true).map_err(refused),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::{Command, Stdio};
-
-    use super::*;
-
-    #[test]
-    fn only_a_process_of_that_directory_is_signalled() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut child = Command::new("sh")
-            .args(["-c", "read -r _", "sh"])
-            .arg(dir.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A process has no command line for a moment after it was started.
-        while std::fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|line| line.is_empty()) {
-            std::thread::yield_now();
-        }
-        let elsewhere = Path::new("/nonexistent/nodes/x");
-        assert!(!signal_node(child.id(), elsewhere, Signal::KILL).unwrap());
-        assert!(child.try_wait().unwrap().is_none(), "it lives");
-        assert!(signal_node(child.id(), dir.path(), Signal::KILL).unwrap());
-        child.wait().unwrap();
-        assert!(
-            !signal_node(child.id(), dir.path(), Signal::KILL).unwrap(),
-            "it is gone"
-        );
     }
 }
