@@ -138,7 +138,8 @@ fn somebody_elses_cluster_runs_on_after_the_attack() {
 struct Running(Child);
 
 impl Running {
-    fn start(cluster: &Path, log: &Path) -> Running {
+    /// Freezes nodes of the cluster in that directory: `--cluster`, or of one that it starts there: `--dir`.
+    fn start(option: &str, cluster: &Path, log: &Path) -> Running {
         let log = std::fs::File::create(log).expect("a log can be written");
         let child = Command::new(program())
             .args([
@@ -149,7 +150,7 @@ impl Running {
                 "5",
                 "--faults",
                 "freeze",
-                "--cluster",
+                option,
             ])
             .arg(cluster)
             .stdin(Stdio::null())
@@ -175,14 +176,18 @@ impl Drop for Running {
     }
 }
 
-/// Nodes whose processes are frozen.
 fn frozen(cluster: &Cluster) -> Vec<String> {
+    frozen_of(&cluster.file)
+}
+
+/// Nodes whose processes are frozen.
+fn frozen_of(file: &ClusterFile) -> Vec<String> {
     let is_frozen = |pid: u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')')
             .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
     };
-    let nodes = cluster.file.nodes.iter().filter(|node| is_frozen(node.pid));
+    let nodes = file.nodes.iter().filter(|node| is_frozen(node.pid));
     nodes.map(|node| node.name.clone()).collect()
 }
 
@@ -190,7 +195,7 @@ fn frozen(cluster: &Cluster) -> Vec<String> {
 fn a_killed_attack_is_healed_and_an_interrupted_one_heals_itself() {
     let cluster = others();
     let (dir, log) = (cluster.dir(), cluster.scratch("attack.log"));
-    let mut killed = Running::start(&dir, &log);
+    let mut killed = Running::start("--cluster", &dir, &log);
     rig::until("a node is frozen", || {
         (!frozen(&cluster).is_empty()).then_some(())
     });
@@ -211,7 +216,7 @@ fn a_killed_attack_is_healed_and_an_interrupted_one_heals_itself() {
         "{again:?}"
     );
 
-    let mut interrupted = Running::start(&dir, &log);
+    let mut interrupted = Running::start("--cluster", &dir, &log);
     rig::until("a node is frozen", || {
         (!frozen(&cluster).is_empty()).then_some(())
     });
@@ -230,5 +235,29 @@ fn a_killed_attack_is_healed_and_an_interrupted_one_heals_itself() {
         std::fs::read_to_string(&log).unwrap_or_default()
     );
     assert_eq!(frozen(&cluster), [""; 0], "it has thawed what it froze");
+    assert!(!dir.join("chaos.json").exists());
+}
+
+#[test]
+fn a_killed_attack_leaves_nothing_of_its_own_cluster_once_it_is_healed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("cluster");
+    let mut killed = Running::start("--dir", &dir, &temporary.path().join("attack.log"));
+    let file = rig::until("a node is frozen", || {
+        let file = ClusterFile::read(&dir).ok()??;
+        (!frozen_of(&file).is_empty()).then_some(file)
+    });
+    rig::signal(killed.0.id(), Signal::KILL);
+    killed.wait();
+    let path = dir.display().to_string();
+    let healed = rig::run(program(), ["chaos", "--heal", "--cluster", &path]);
+    assert!(healed.status.success(), "{}", stderr(&healed));
+    let left: Vec<&str> = file
+        .nodes
+        .iter()
+        .filter(|node| rig::is_alive(node.pid))
+        .map(|node| node.name.as_str())
+        .collect();
+    assert_eq!(left, [""; 0], "{healed:?}");
     assert!(!dir.join("chaos.json").exists());
 }

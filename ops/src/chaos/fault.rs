@@ -159,7 +159,7 @@ impl Target {
             Target::Nodes(names) => format!("{} peers", names.len()),
             Target::Link(one, other) => format!("{one} - {other}"),
             Target::Way(from, to) => format!("{from} > {to}"),
-            Target::All => "all nodes".to_owned(),
+            Target::All => "all nodes, one after the other".to_owned(),
         }
     }
 }
@@ -187,9 +187,16 @@ impl Fault {
         self.at_ms + self.lasts_ms
     }
 
-    /// For people: kind and target.
+    /// For people: what is done to whom.
     pub(crate) fn text(&self) -> String {
-        format!("{} {}", self.kind.word(), self.target.text())
+        let verb = match self.kind {
+            // Told by its target.
+            Kind::Introducer | Kind::Vdrive | Kind::Gateway => Kind::Kill.word(),
+            Kind::Rolling => "restart",
+            Kind::Mend => return "time to mend".to_owned(),
+            kind => kind.word(),
+        };
+        format!("{verb} {}", self.target.text())
     }
 }
 

@@ -9,6 +9,7 @@ mod answer;
 mod attack;
 mod budget;
 mod fault;
+mod ground;
 mod heal;
 mod model;
 mod net;

@@ -3,7 +3,7 @@
 //! Owns its directory. A temporary one goes at the end unless something was violated; one that was given stays.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::attack::disk;
 use super::net::{Doors, Proxies};
 use super::patience::Patience;
 use super::shape::Means;
-use super::undo::Undo;
+use super::undo::{Undo, take_lock};
 use crate::cluster::layout::{GATEWAY, INTRODUCER, VDRIVE};
 use crate::cluster::up::Cluster;
 use crate::error::CliError;
@@ -44,6 +44,8 @@ pub(crate) struct Own {
     pub(crate) proxies: Option<Proxies>,
     pub(crate) means: Means,
     pub(crate) dir: PathBuf,
+    /// Keeps a second attack away.
+    pub(crate) lock: File,
     /// Whether the directory is a temporary one.
     pub(crate) temporary: bool,
 }
@@ -56,7 +58,8 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
     };
     let mut cluster = Cluster::open(&dir, wanted.peers)?;
     let dir = cluster.layout.dir().to_owned();
-    let mut undo = Undo::new(&dir);
+    let lock = take_lock(&dir)?;
+    let mut undo = Undo::new(&dir, true);
     let mut means = Means::default();
     small_disks(&mut cluster, &mut undo, &mut means, wanted.disks && temporary)?;
     let started = links(&mut cluster, &mut means, wanted.links).and_then(|proxies| {
@@ -68,6 +71,7 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
     });
     match started {
         Ok(proxies) => Ok(Own {
+            lock,
             cluster,
             undo,
             proxies,
@@ -78,6 +82,11 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
         Err(error) => {
             crate::cluster::watch::stop(&mut cluster, patience.signals());
             unmount(&mut undo)?;
+            // After any other error its logs are of use.
+            if temporary && matches!(error, CliError::Interrupted) {
+                drop(cluster);
+                fs::remove_dir_all(&dir).map_err(CliError::file("remove", &dir))?;
+            }
             Err(error)
         }
     }
@@ -148,6 +157,10 @@ fn links(cluster: &mut Cluster, means: &mut Means, wanted: bool) -> Result<Optio
             let Some(port) = advertised(&dir) else {
                 let why = format!("{name} was set up without a proxy; give a new directory");
                 means.no_links = Some(why);
+                // Nobody may be told a door that nobody serves.
+                for special in cluster.layout.special.values_mut() {
+                    special.advertise = None;
+                }
                 return Ok(None);
             };
             Some(port)

@@ -1,6 +1,5 @@
 //! The command from its first line to its last.
 
-use std::fs::File;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,24 +9,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::attack::Attack;
 use super::attack::fleet::Fleet;
-use super::fault::Kind;
+use super::ground::{Ground, ground, leave};
 use super::heal;
 use super::net::Proxies;
-use super::own::{self, Wanted};
 use super::patience::{Patience, Waited};
 use super::plan::{Plan, Wish, plan};
 use super::probe;
 use super::report::{Outcome, json, text};
-use super::shape::{Means, Shape};
-use super::undo::{Undo, take_lock};
+use super::shape::Shape;
 use super::verdict::{Facts, Verdict, judge};
 use super::work::{Client, first_folders};
 use super::world::World;
-use crate::cli::ClientArgs;
 use crate::cli::chaos::ChaosArgs;
-use crate::cluster::file::ClusterFile;
 use crate::cluster::signals::Signals;
-use crate::cluster::watch;
 use crate::error::CliError;
 use crate::files;
 use crate::http::Gateway;
@@ -41,18 +35,6 @@ const VERDICT_WITHIN: Duration = Duration::from_secs(3600);
 
 /// Seeds that the clock gives: short enough to be copied by hand.
 const SEEDS: u64 = 1_000_000;
-
-/// What is attacked.
-struct Ground {
-    fleet: Fleet,
-    proxies: Option<Proxies>,
-    means: Means,
-    gateway: Gateway,
-    dir: PathBuf,
-    /// Whether the directory goes at the end.
-    temporary: bool,
-    _lock: File,
-}
 
 /// Runs the command.
 pub(crate) fn run(args: &ChaosArgs) -> Result<(), CliError> {
@@ -95,59 +77,6 @@ fn seed_from_clock() -> u64 {
     since.map_or(1, |since| since.as_nanos() as u64 % SEEDS)
 }
 
-/// Starts a cluster, or finds the one that is to be attacked.
-fn ground(args: &ChaosArgs, seed: u64, patience: &Patience) -> Result<Ground, CliError> {
-    let client = |gateway: &str| ClientArgs {
-        gateway: Some(gateway.to_owned()),
-        ca: args.ca.clone(),
-        token_file: args.token_file.clone(),
-        token: args.token.clone(),
-    };
-    if let Some(dir) = &args.cluster {
-        let dir = dir.canonicalize().map_err(CliError::file("read", dir))?;
-        let lock = take_lock(&dir)?;
-        if Undo::read(&dir)?.is_some() {
-            return Err(CliError::Unhealed { dir });
-        }
-        let cluster = ClusterFile::read(&dir)?.ok_or_else(|| CliError::NoCluster { dir: dir.clone() })?;
-        let gateway = Gateway::of(&client(&cluster.gateway))?;
-        let means = Means {
-            no_links: Some("links are out of reach in a cluster that is not the tool's own".to_owned()),
-            no_small_disks: Some("disks are only filled in a cluster of the tool's own".to_owned()),
-            ..Means::default()
-        };
-        return Ok(Ground {
-            fleet: Fleet::new(cluster.nodes, None, Undo::new(&dir)),
-            proxies: None,
-            means,
-            gateway,
-            dir,
-            temporary: false,
-            _lock: lock,
-        });
-    }
-    let wanted = Wanted {
-        dir: args.dir.as_deref(),
-        peers: args.peers,
-        links: args.kinds().iter().any(|kind| kind.is_of_the_network()),
-        disks: args.kinds().contains(&Kind::Fill),
-        seed,
-    };
-    let own = own::start(&wanted, patience)?;
-    let lock = take_lock(&own.dir)?;
-    let file = own.cluster.file();
-    let gateway = Gateway::of(&client(&file.gateway))?;
-    Ok(Ground {
-        fleet: Fleet::new(file.nodes, Some(own.cluster), own.undo),
-        proxies: own.proxies,
-        means: own.means,
-        gateway,
-        dir: own.dir,
-        temporary: own.temporary,
-        _lock: lock,
-    })
-}
-
 /// Attacks, heals and judges. The nodes are given back in any case.
 fn assault(
     args: &ChaosArgs,
@@ -175,111 +104,116 @@ fn assault(
         announce(&ground, &shape, &plan, seed);
     }
     let aside = ground.dir.join("chaos-removed").join(format!("{seed}"));
-    let mut attack = Attack::new(
-        &world,
-        &shape,
-        ground.fleet,
-        ground.proxies,
-        &ground.gateway,
-        aside,
-        !args.json,
-    );
-    let outcome = fight(
+    let (nodes, links, loud) = (ground.fleet, ground.proxies, !args.json);
+    let mut attack = Attack::new(&world, &shape, nodes, links, &ground.gateway, aside, loud);
+    let run = Run {
         args,
-        &world,
-        &shape,
-        &ground.gateway,
-        &plan,
-        &mut attack,
-        patience,
-    );
-    let outcome = outcome.map(|fought| {
-        let (troubles, links) = (std::mem::take(&mut attack.troubles), attack.proxies.as_ref());
-        let unknown = links.map_or(0, Proxies::unknown);
-        let place = if args.cluster.is_some() { "the cluster in " } else { "a cluster of its own in " };
-        let mut state = world.state();
-        let mut outcome = Outcome {
-            seed,
-            again: args.again(seed),
-            place: format!("{place}{}", ground.dir.display()),
+        dir: &ground.dir,
+        world: &world,
+        shape: &shape,
+        gateway: &ground.gateway,
+        plan: &plan,
+    };
+    let fought = run.fight(&mut attack, patience);
+    let outcome = fought.map(|fought| run.outcome(fought, &mut attack, patience.is_asked_to_stop()));
+    (attack.fleet, attack.proxies, outcome)
+}
+
+/// What stays the same over a run.
+struct Run<'a> {
+    args: &'a ChaosArgs,
+    dir: &'a Path,
+    world: &'a Arc<World>,
+    shape: &'a Shape,
+    gateway: &'a Gateway,
+    plan: &'a Plan,
+}
+
+/// What came out of the attack and the last look.
+struct Fought {
+    verdict: Verdict,
+    lasted: Duration,
+}
+
+impl Run<'_> {
+    /// Clients at work, the schedule, healing, and the last look.
+    fn fight(&self, attack: &mut Attack<'_>, patience: &mut Patience) -> Result<Fought, CliError> {
+        let clients =
+            (0..u64::from(self.args.clients)).map(|number| client(self.world, self.gateway, number));
+        let clients: Vec<JoinHandle<()>> = clients.collect::<Result<_, _>>()?;
+        let attacked = attack.run(self.plan, patience);
+        let attacked = attacked.and_then(|()| attack.heal(patience));
+        let lasted = self.world.now();
+        self.world.stop();
+        attacked?;
+        let ended = patience.until(CLIENTS_END_WITHIN, || {
+            Ok(clients.iter().all(JoinHandle::is_finished))
+        })?;
+        if ended == Waited::No {
+            let seconds = CLIENTS_END_WITHIN.as_secs();
+            let what = format!("clients have not ended within {seconds} s: a request hangs");
+            attack.troubles.push(what);
+        }
+        for client in clients.into_iter().filter(JoinHandle::is_finished) {
+            // A client that panicked has broken a promise of this tool: pass it on.
+            client.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        self.world.state().record.close(lasted);
+        attack.tell("all is healed; every file and directory is looked at once more".to_owned());
+        let dirs: Vec<PathBuf> = attack.fleet.entries().map(|entry| entry.dir.clone()).collect();
+        let facts = Facts {
+            k: self.shape.k,
+            whole: (!dirs.is_empty()).then(|| attack.damage.whole(dirs.iter().map(PathBuf::as_path))),
+            beyond: self.args.beyond,
+        };
+        let verdict = last_look(self.world, self.gateway, facts, patience)?;
+        attack.tell("the last look is over".to_owned());
+        Ok(Fought { verdict, lasted })
+    }
+
+    /// Everything that there is to tell.
+    fn outcome(&self, fought: Fought, attack: &mut Attack<'_>, ended_early: bool) -> Outcome {
+        let args = self.args;
+        let place = if args.cluster.is_some() {
+            "the cluster"
+        } else {
+            "a cluster of its own"
+        };
+        let mut state = self.world.state();
+        Outcome {
+            seed: self.world.seed,
+            again: args.again(self.world.seed),
+            place: format!("{place} in {}", self.dir.display()),
             clients: args.clients,
-            at_once: wish.at_once,
+            at_once: usize::from(args.at_once),
             beyond: args.beyond,
-            shape: shape.clone(),
-            plan: plan.clone(),
+            shape: self.shape.clone(),
+            plan: self.plan.clone(),
             record: std::mem::take(&mut state.record),
             files: state.files.all().len(),
             names: state.names.count(),
             changes: (state.names.acknowledged, state.names.lost),
             verdict: fought.verdict,
-            troubles,
-            notes: Vec::new(),
-            ended_early: patience.is_asked_to_stop(),
-            attack: fought.attack,
+            troubles: std::mem::take(&mut attack.troubles),
+            notes: notes(args, attack),
+            ended_early,
+            attack: fought.lasted,
             took: Duration::ZERO,
-        };
-        if unknown > 0 {
-            let note = format!("{unknown} links could not be told apart by who dialled: faults between two nodes passed them by");
-            outcome.notes.push(note);
         }
-        if args.cluster.is_some() {
-            let moved = attack.damage.moved.iter();
-            outcome.notes.extend(moved.map(|path| format!("shares that were taken away are in {}", path.display())));
-        }
-        outcome
+    }
+}
+
+/// What a reader should know of how far the attack went.
+fn notes(args: &ChaosArgs, attack: &Attack<'_>) -> Vec<String> {
+    let unknown = attack.proxies.as_ref().map_or(0, Proxies::unknown);
+    let links = (unknown > 0).then(|| {
+        format!(
+            "{unknown} links could not be told apart by who dialled: faults between two nodes passed them by"
+        )
     });
-    (attack.fleet, attack.proxies, outcome)
-}
-
-struct Fought {
-    verdict: Verdict,
-    attack: Duration,
-}
-
-/// Clients at work, the schedule, healing, and the last look.
-fn fight(
-    args: &ChaosArgs,
-    world: &Arc<World>,
-    shape: &Shape,
-    gateway: &Gateway,
-    plan: &Plan,
-    attack: &mut Attack<'_>,
-    patience: &mut Patience,
-) -> Result<Fought, CliError> {
-    let clients = (0..u64::from(args.clients)).map(|number| client(world, gateway, number));
-    let clients: Vec<JoinHandle<()>> = clients.collect::<Result<_, _>>()?;
-    let attacked = attack.run(plan, patience);
-    let attacked = attacked.and_then(|()| attack.heal(patience));
-    let lasted = world.now();
-    world.stop();
-    attacked?;
-    if patience.until(CLIENTS_END_WITHIN, || {
-        Ok(clients.iter().all(JoinHandle::is_finished))
-    })? == Waited::No
-    {
-        let seconds = CLIENTS_END_WITHIN.as_secs();
-        attack.troubles.push(format!(
-            "clients have not ended within {seconds} s: a request hangs"
-        ));
-    }
-    for client in clients.into_iter().filter(JoinHandle::is_finished) {
-        // A client that panicked has broken a promise of this tool: pass it on.
-        client.join().unwrap_or_else(|panic| resume_unwind(panic));
-    }
-    world.state().record.close(lasted);
-    attack.tell("all is healed; every file and directory is looked at once more".to_owned());
-    let dirs: Vec<PathBuf> = attack.fleet.entries().map(|entry| entry.dir.clone()).collect();
-    let facts = Facts {
-        k: shape.k,
-        whole: (!dirs.is_empty()).then(|| attack.damage.whole(dirs.iter().map(PathBuf::as_path))),
-        beyond: args.beyond,
-    };
-    let verdict = last_look(world, gateway, facts, patience)?;
-    attack.tell("the last look is over".to_owned());
-    Ok(Fought {
-        verdict,
-        attack: lasted,
-    })
+    let moved = attack.damage.moved.iter().filter(|_| args.cluster.is_some());
+    let moved = moved.map(|path| format!("shares that were taken away are in {}", path.display()));
+    links.into_iter().chain(moved).collect()
 }
 
 fn client(world: &Arc<World>, gateway: &Gateway, number: u64) -> Result<JoinHandle<()>, CliError> {
@@ -316,35 +250,6 @@ fn last_look(
         cut.store(true, Ordering::Relaxed);
     }
     Ok(judging.join().unwrap_or_else(|panic| resume_unwind(panic)))
-}
-
-/// Leaves the cluster: the tool's own is stopped, another one goes on with every node that can.
-fn leave(mut fleet: Fleet, dir: &Path, kept: bool, patience: &Patience) -> Result<(), CliError> {
-    let frozen: Vec<String> = fleet.undo.deeds.frozen.iter().cloned().collect();
-    for name in frozen {
-        fleet.thaw(&name)?;
-    }
-    for path in fleet.undo.deeds.fillers.clone() {
-        files::remove_if_there(&path)?;
-        fleet.undo.note(|deeds| deeds.fillers.remove(&path))?;
-    }
-    let Some(mut cluster) = fleet.own.take() else {
-        for name in fleet.missing() {
-            fleet.start(&name)?;
-            fleet.undo.note(|deeds| deeds.down.remove(&name))?;
-            eprintln!("truckee: {name} was down and is started again; `truckee doctor` says whether it runs");
-        }
-        return Ok(());
-    };
-    watch::stop(&mut cluster, patience.signals());
-    ClusterFile::remove(cluster.layout.dir())?;
-    own::unmount(&mut fleet.undo)?;
-    fleet.undo.note(|deeds| deeds.down.clear())?;
-    drop(cluster);
-    if kept {
-        return Ok(());
-    }
-    std::fs::remove_dir_all(dir).map_err(CliError::file("remove", dir))
 }
 
 /// Says what is about to happen.

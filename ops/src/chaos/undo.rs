@@ -40,6 +40,22 @@ pub(crate) struct Deeds {
     pub(crate) fillers: BTreeSet<PathBuf>,
     /// File systems that were mounted.
     pub(crate) mounts: BTreeSet<PathBuf>,
+    /// Whether the cluster is the tool's own, and ends with it.
+    #[serde(default)]
+    pub(crate) own: bool,
+}
+
+impl Deeds {
+    fn is_undone(&self) -> bool {
+        let Deeds {
+            frozen,
+            down,
+            fillers,
+            mounts,
+            own: _,
+        } = self;
+        frozen.is_empty() && down.is_empty() && fillers.is_empty() && mounts.is_empty()
+    }
 }
 
 /// The deeds and their file.
@@ -50,11 +66,14 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
-    /// Nothing is to be undone yet.
-    pub(crate) fn new(cluster: &Path) -> Undo {
+    /// Nothing is to be undone yet. `own`: the cluster is the tool's own.
+    pub(crate) fn new(cluster: &Path, own: bool) -> Undo {
         Undo {
             cluster: cluster.to_owned(),
-            deeds: Deeds::default(),
+            deeds: Deeds {
+                own,
+                ..Deeds::default()
+            },
         }
     }
 
@@ -89,7 +108,7 @@ impl Undo {
             return Ok(());
         }
         let path = self.cluster.join(FILE_NAME);
-        if self.deeds == Deeds::default() {
+        if self.deeds.is_undone() {
             return files::remove_if_there(&path);
         }
         let text = serde_json::to_vec_pretty(&self.deeds).map_err(|error| CliError::System {
@@ -108,14 +127,16 @@ mod tests {
     fn what_is_to_be_undone_stands_on_disk_until_it_is() {
         let dir = tempfile::tempdir().unwrap();
         assert!(Undo::read(dir.path()).unwrap().is_none());
-        let mut undo = Undo::new(dir.path());
+        let mut undo = Undo::new(dir.path(), true);
         undo.note(|deeds| deeds.frozen.insert("storage-01".into()))
             .unwrap();
         undo.note(|deeds| deeds.down.insert("vdrive-01".into())).unwrap();
         let read = Undo::read(dir.path()).unwrap().unwrap();
         assert_eq!(read.deeds, undo.deeds);
         assert!(read.deeds.frozen.contains("storage-01"));
-        undo.note(|deeds| *deeds = Deeds::default()).unwrap();
+        undo.note(|deeds| deeds.frozen.clear()).unwrap();
+        assert!(Undo::read(dir.path()).unwrap().is_some_and(|undo| undo.deeds.own));
+        undo.note(|deeds| deeds.down.clear()).unwrap();
         assert!(Undo::read(dir.path()).unwrap().is_none());
         std::fs::write(dir.path().join(FILE_NAME), "{").unwrap();
         assert!(matches!(Undo::read(dir.path()), Err(CliError::Usage { .. })));

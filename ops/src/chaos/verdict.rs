@@ -13,6 +13,7 @@ use super::answer::Failed;
 use super::attack::shares::index_of;
 use super::model::Text;
 use super::model::files::File;
+use super::random::Random;
 use super::record::Promise;
 use super::work::{Fetched, Scratch, fetch, list};
 use super::world::World;
@@ -24,6 +25,12 @@ use crate::parallel;
 
 /// Files looked at in parallel.
 const AT_ONCE: usize = 4;
+
+/// Names that are followed to their files; that files come back by their caps is looked at for each.
+const PATHS_MAX: usize = 200;
+
+/// Stream of chance that says which.
+const STREAM: u64 = 1;
 
 /// How often what fails is tried, and the rest between two tries.
 const TRIES: u32 = 6;
@@ -45,6 +52,8 @@ pub(crate) struct Verdict {
     pub(crate) intact: usize,
     /// Files whose shares were destroyed beyond what any coding bears, by number.
     pub(crate) lost: Vec<usize>,
+    /// Files that came back by their names.
+    pub(crate) paths: usize,
     /// Directories that were listed and compared.
     pub(crate) folders: usize,
     /// Whether it was cut off.
@@ -93,7 +102,44 @@ pub(crate) fn judge(world: &World, gateway: &Gateway, facts: &Facts, cut: &Atomi
             }
         }
     }
+    // Where files or names are known to be wrong, this would only say so once more.
+    if verdict.lost.is_empty() && world.state().record.violations.is_empty() {
+        verdict.paths = follow_names(world, gateway, cut);
+    }
     verdict
+}
+
+/// Gets files by their names: what a name leads to must be what the model says. The files themselves were compared before.
+fn follow_names(world: &World, gateway: &Gateway, cut: &AtomicBool) -> usize {
+    let (mut named, folders) = {
+        let state = world.state();
+        (state.names.sure_files(), state.folders.clone())
+    };
+    Random::new(world.seed, STREAM).shuffle(&mut named);
+    named.truncate(PATHS_MAX);
+    let mut scratch = Scratch::default();
+    let mut right = 0;
+    for (folder, name, text) in named {
+        let place = Place::of(&folders[folder]).child(&name);
+        let fetched = again(cut, || match fetch(gateway, &place, text, None, &mut scratch) {
+            Fetched::Failed(failed) => Err(failed),
+            other => Ok(other),
+        });
+        let (promise, wrong) = match fetched {
+            Ok(Fetched::Same { .. }) => {
+                right += 1;
+                continue;
+            }
+            Err(_) if cut.load(Ordering::Relaxed) => return right,
+            Ok(Fetched::Wrong(what)) => (Promise::Bytes, what),
+            Ok(Fetched::Failed(failed)) | Err(failed) => (Promise::Names, failed.sentence),
+        };
+        world.violate(
+            promise,
+            format!("at the end, by its name {name} in directory {folder}: {wrong}"),
+        );
+    }
+    right
 }
 
 enum Looked {

@@ -3,6 +3,7 @@
 //! Nodes of the tool's own cluster are started as its children and end with it; nodes of somebody else's cluster are
 //! started to go on without it, and `truckee up` takes them over. Dropped, it lets every frozen node go on.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,18 +42,21 @@ pub(crate) struct Fleet {
     /// The tool's own cluster.
     pub(crate) own: Option<Cluster>,
     pub(crate) undo: Undo,
+    /// Keeps a second attack away.
+    _lock: File,
     /// Nodes that were started again.
     pub(crate) starts: u64,
 }
 
 impl Fleet {
     /// The nodes of a running cluster; `own` if this tool runs it.
-    pub(crate) fn new(nodes: Vec<NodeEntry>, own: Option<Cluster>, undo: Undo) -> Fleet {
+    pub(crate) fn new(nodes: Vec<NodeEntry>, own: Option<Cluster>, undo: Undo, lock: File) -> Fleet {
         let member = |entry| Member { entry, started: None };
         Fleet {
             members: nodes.into_iter().map(member).collect(),
             own,
             undo,
+            _lock: lock,
             starts: 0,
         }
     }

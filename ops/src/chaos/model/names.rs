@@ -314,6 +314,20 @@ impl Names {
         register.certain().map(|write| write.value.clone())
     }
 
+    /// Names that stand for a file beyond doubt, with its content.
+    pub(crate) fn sure_files(&self) -> Vec<(Folder, String, Text)> {
+        let text = |register: &Register| match register.certain()?.value {
+            Some(Value::File { text, .. }) => Some(text),
+            _ => None,
+        };
+        let all = self
+            .folders
+            .iter()
+            .flat_map(|(folder, names)| names.iter().map(|(name, register)| (*folder, name, register)));
+        all.filter_map(|(folder, name, register)| Some((folder, name.clone(), text(register)?)))
+            .collect()
+    }
+
     /// How many names there are, and how many of them stand for something beyond doubt.
     pub(crate) fn count(&self) -> (usize, usize) {
         let all = || self.folders.values().flat_map(BTreeMap::values);

@@ -93,8 +93,8 @@ impl Outcome {
                 let (acknowledged, lost) = self.changes;
                 let (names, sure) = self.names;
                 format!(
-                    "{acknowledged} acknowledged changes and {lost} without an answer fit {} listings; {sure} of {names} names stand",
-                    record.listings
+                    "{acknowledged} acknowledged changes and {lost} without an answer fit {} listings; {sure} of {names} names stand, and {} were followed to their files",
+                    record.listings, self.verdict.paths
                 )
             }
             Promise::Errors => {

@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::cli::{Cli, Command};
+use crate::cluster::file::ClusterFile;
 use crate::exit::Exit;
 use crate::fake::{Fake, Lie};
 

@@ -174,7 +174,15 @@ fn a_directory_is_no_file() {
     let ticket = names.begin(at(10), FOLDER, "a", Some(Value::Directory { cap: None }));
     names.acknowledge(&ticket, at(20), Some("URI:5"));
     assert_eq!(look(&mut names, 30, 31, Some(5)), Err(Breach::Strange));
-    assert_eq!(names.count(), (1, 1));
+    assert_eq!((names.count(), names.sure_files()), ((1, 1), vec![]));
+    let ticket = names.begin(at(40), FOLDER, "b", file(7));
+    assert_eq!(names.sure_files(), [], "it is under way");
+    names.acknowledge(&ticket, at(50), None);
+    let text = Text {
+        seed: 7,
+        size_bytes: 7,
+    };
+    assert_eq!(names.sure_files(), [(FOLDER, "b".to_owned(), text)]);
 }
 
 /// What one client does to the name: what it writes, whether it hears the answer, and whether the change counts.
