@@ -17,8 +17,8 @@ mod lifecycle;
 mod round_trip;
 mod strangers;
 mod survival;
-mod tracing;
 mod top;
+mod tracing;
 mod vdrives;
 
 use std::path::Path;

@@ -85,6 +85,8 @@ pub struct Config {
 }
 
 /// What the shell has to do, in this order.
+// An effect is made, carried out and gone: it is never kept in numbers.
+#[expect(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send a request and report its end by [`Healer::handle_answer`].

@@ -113,7 +113,9 @@ impl Merge {
         }
         let mut holders = Vec::new();
         for (node, source) in &mut self.sources {
-            while let Some(share) = source.waiting.pop_front_if(|share| share.place.si == si) {
+            while source.waiting.front().is_some_and(|share| share.place.si == si)
+                && let Some(share) = source.waiting.pop_front()
+            {
                 holders.push((*node, share));
             }
         }
