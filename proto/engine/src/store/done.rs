@@ -87,14 +87,8 @@ impl Store {
                 self.space.release(reserved, reserved);
                 if matches!(outcome, Ok(DiskDone::Stored { .. })) {
                     self.report.written_bytes += bytes;
-                    self.remember(
-                        share,
-                        link,
-                        Recent {
-                            upload: None,
-                            until: now + TAKE_BACK_MAX,
-                        },
-                    );
+                    let until = now + TAKE_BACK_MAX;
+                    self.remember(share, link, Recent { upload: None, until });
                 }
                 self.put_done(ticket, share, reserved, &file, outcome);
             }
