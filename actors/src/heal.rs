@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use metrics::{counter, gauge};
-use truckee_engine::heal::{Config, Effect, HealReport, Healer as Machine, Member, RepairOrder, Repaired};
+use truckee_engine::heal::{Config, Effect, HealReport, Healer as Machine, RepairOrder, Repaired};
 use truckee_engine::repair::{RepairFailed, RepairOutcome, RepairReport};
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::transfer::Token;
@@ -85,7 +85,7 @@ impl Healer {
     /// Tells the machine who is there.
     fn look(&mut self) {
         let own = self.start.config.own;
-        let member = |id, zone: &str| Member {
+        let member = |id, zone: &str| Candidate {
             id,
             zone: zone.to_owned(),
         };
@@ -144,13 +144,6 @@ impl Healer {
             candidates,
             takers,
         } = order;
-        let candidates: Vec<Candidate> = candidates
-            .into_iter()
-            .map(|member| Candidate {
-                id: member.id,
-                zone: member.zone,
-            })
-            .collect();
         let spec = RepairSpec {
             si,
             ueb_hash: None,

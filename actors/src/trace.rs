@@ -85,9 +85,6 @@ impl Trace {
             trace = field::Empty,
             outcome = field::Empty
         );
-        if span.is_disabled() {
-            return Self { span, ids: above };
-        }
         Self::root(span, above)
     }
 

@@ -110,6 +110,21 @@ impl Download {
     }
 }
 
+/// Connections to a gateway, and how long each waits to be made and for any sign of life.
+fn agent(tls: TlsConfig, connect: Duration, silence: Duration) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .tls_config(tls)
+        .timeout_connect(Some(connect))
+        .timeout_per_read(Some(silence))
+        .timeout_per_write(Some(silence))
+        .timeout_recv_response(Some(silence))
+        .user_agent(concat!("truckee/", env!("CARGO_PKG_VERSION")))
+        .build();
+    config.new_agent()
+}
+
 impl Gateway {
     /// Finds the gateway: option or environment, else the cluster in `./truckee-cluster`, else the default; with the
     /// access token that was given.
@@ -148,18 +163,8 @@ impl Gateway {
         } else {
             TlsConfig::default()
         };
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .tls_config(tls)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_per_read(Some(SILENCE_TIMEOUT))
-            .timeout_per_write(Some(SILENCE_TIMEOUT))
-            .timeout_recv_response(Some(SILENCE_TIMEOUT))
-            .user_agent(concat!("truckee/", env!("CARGO_PKG_VERSION")))
-            .build();
         Ok(Gateway {
-            agent: config.new_agent(),
+            agent: agent(tls, CONNECT_TIMEOUT, SILENCE_TIMEOUT),
             url,
             authorization: None,
             within: None,
@@ -174,16 +179,9 @@ impl Gateway {
 
     /// The same gateway, with connections of its own and less patience, for those who only look whether it is there.
     pub(crate) fn impatient(&self, silence: Duration) -> Gateway {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .tls_config(self.agent.config().tls_config().clone())
-            .timeout_connect(Some(silence))
-            .timeout_per_read(Some(silence))
-            .timeout_recv_response(Some(silence))
-            .build();
+        let tls = self.agent.config().tls_config().clone();
         Gateway {
-            agent: config.new_agent(),
+            agent: agent(tls, silence, silence),
             ..self.clone()
         }
     }

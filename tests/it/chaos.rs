@@ -43,7 +43,9 @@ fn others() -> Cluster {
 #[test]
 fn a_cluster_under_attack_keeps_its_promises() {
     let faults = "kill,restart,freeze,vdrive,flip";
-    let (output, report) = attack(&[
+    let temporary = tempfile::tempdir().unwrap();
+    let text = temporary.path().join("report.txt");
+    let run = [
         "--seed",
         "11",
         "--minutes",
@@ -52,7 +54,8 @@ fn a_cluster_under_attack_keeps_its_promises() {
         "5",
         "--faults",
         faults,
-    ]);
+    ];
+    let (output, report) = attack(&[&run[..], &["--report", text.to_str().unwrap()]].concat());
     assert!(output.status.success(), "{}: {report:#}", stderr(&output));
     assert_eq!(
         kinds(&report),
@@ -66,6 +69,10 @@ fn a_cluster_under_attack_keeps_its_promises() {
         assert!(report[figure].as_u64() > Some(0), "{figure}: {report:#}");
     }
     assert!(report["changes"]["acknowledged"].as_u64() > Some(0));
+    let text = std::fs::read_to_string(text).unwrap();
+    for part in ["TIMELINE", "PROMISES", "truckee chaos --seed 11 --minutes 0.6"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
 }
 
 #[test]

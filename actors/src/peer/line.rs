@@ -14,7 +14,7 @@ use truckee_wire::message::{GoodbyeReason, RequestKind, SessionId};
 use super::lanes::LaneMeter;
 use crate::call::{self, CallResult, Reply};
 use crate::gate::CountPermit;
-use crate::inbound::{CancelFlag, LinkEvent, LinkId, LinkListener, Served};
+use crate::inbound::{self, CancelFlag, LinkEvent, LinkId, LinkListener, Served};
 use crate::link::{BATCH_BYTES, LineId, LinkEnd, LinkPort};
 use crate::metrics as names;
 
@@ -273,9 +273,7 @@ impl Line {
 
     /// Answers a request that nobody works on.
     pub(super) fn refuse_or_answer(&mut self, now: Mono, id: InboundId, kind: RequestKind, served: Served) {
-        let outcome = served
-            .as_ref()
-            .map_or_else(|failure| failure.code.name(), |_| "ok");
+        let outcome = inbound::outcome(&served);
         counter!(names::LINK_SERVED, "request" => kind.name(), "outcome" => outcome).increment(1);
         if let Err(error) = self.session.respond(now, id, served) {
             tracing::error!(request = kind.name(), %error, "an answer of this node breaks a bound");

@@ -16,6 +16,7 @@ use super::patience::Patience;
 use super::shape::Means;
 use super::undo::{Undo, take_lock};
 use crate::cluster::layout::{GATEWAY, INTRODUCER, VDRIVE};
+use crate::cluster::process::log_path;
 use crate::cluster::up::Cluster;
 use crate::error::CliError;
 
@@ -92,9 +93,14 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
     }
 }
 
-/// Takes the small disks away; nothing must run on them any more.
+/// Takes the small disks away; nothing must run on them any more. The logs on them are kept beside.
 pub(crate) fn unmount(undo: &mut Undo) -> Result<(), CliError> {
     for path in undo.deeds.mounts.clone() {
+        let log = log_path(&path);
+        if log.is_file() {
+            let beside = path.with_extension("log");
+            fs::copy(&log, &beside).map_err(CliError::file("copy", &log))?;
+        }
         disk::unmount_small(&path)?;
         undo.note(|deeds| deeds.mounts.remove(&path))?;
     }

@@ -56,6 +56,9 @@ fn attacked(args: &ChaosArgs, mut patience: Patience) -> Result<Outcome, CliErro
     let (fleet, _links, outcome) = assault(args, seed, ground, &mut patience);
     let kept = !temporary || !matches!(&outcome, Ok(outcome) if is_clean(outcome));
     let left = leave(fleet, &dir, kept, &patience);
+    if own && kept && outcome.is_err() {
+        eprintln!("truckee: the cluster's directory is kept: {}", dir.display());
+    }
     let mut outcome = outcome?;
     left?;
     outcome.took = started.elapsed();

@@ -152,12 +152,16 @@ enum Looked {
 fn look(world: &World, gateway: &Gateway, facts: &Facts, cut: &AtomicBool, file: &File) -> Looked {
     let mut scratch = Scratch::default();
     let place = Place::of(&file.cap);
-    let fetched = again(cut, || {
-        match fetch(gateway, &place, file.text, None, &mut scratch) {
-            Fetched::Failed(failed) => Err(failed),
-            other => Ok(other),
-        }
-    });
+    let mut attempt = || match fetch(gateway, &place, file.text, None, &mut scratch) {
+        Fetched::Failed(failed) => Err(failed),
+        other => Ok(other),
+    };
+    let fetched = if facts.is_destroyed(file) {
+        // Nothing is gained by asking again for what cannot come back.
+        attempt()
+    } else {
+        again(cut, attempt)
+    };
     match fetched {
         Ok(Fetched::Same { bytes }) => {
             world.state().record.compared_bytes += bytes;

@@ -141,8 +141,12 @@ impl World {
     pub(crate) fn stored(&self, cap: &str, text: Text) {
         let now = self.now();
         let mut state = self.state();
-        state.record.stored_bytes += text.size_bytes;
-        if let Err(mixed) = state.files.stored(cap, text, now) {
+        let before = state.files.all().len();
+        let stored = state.files.stored(cap, text, now);
+        if state.files.all().len() > before {
+            state.record.stored_bytes += text.size_bytes;
+        }
+        if let Err(mixed) = stored {
             let before = mixed.before;
             let what =
                 format!("an upload was acknowledged with the cap of file {before}, which has other content");

@@ -39,12 +39,13 @@ use std::time::Duration;
 
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{NodeId, StorageIndex};
+use truckee_grid::placement::Candidate;
 use truckee_wire::message::{Lane, Request, Response};
 
 use self::files::ShortFiles;
 use self::listing::Listing;
 use self::members::Members;
-pub use self::members::{Member, rank};
+pub use self::members::rank;
 pub use self::pace::Pace;
 pub use self::report::HealReport;
 use self::report::Tally;
@@ -117,7 +118,7 @@ pub struct RepairOrder {
     /// Which.
     pub si: StorageIndex,
     /// All storage nodes that answer.
-    pub candidates: Vec<Member>,
+    pub candidates: Vec<Candidate>,
     /// Those of them that take new shares.
     pub takers: BTreeSet<NodeId>,
 }
@@ -152,7 +153,6 @@ pub struct Healer {
     config: Config,
     members: Members,
     phase: Phase,
-    round_began: Mono,
     round_at: Mono,
     /// Buckets of this round that are still to be listed, the next one last.
     to_list: Vec<Bucket>,
@@ -176,7 +176,6 @@ impl Healer {
             files: ShortFiles::new(config.settle),
             config,
             phase: Phase::Resting,
-            round_began: now,
             round_at: now + START_REST,
             to_list: Vec::new(),
             list_at: now,
@@ -189,7 +188,7 @@ impl Healer {
     }
 
     /// All storage nodes of the mesh, this one included, and whether each can be reached as far as the links tell.
-    pub fn handle_members(&mut self, now: Mono, members: &[(Member, bool)]) {
+    pub fn handle_members(&mut self, now: Mono, members: &[(Candidate, bool)]) {
         if self.members.update(now, members) {
             // Others see the same change at about the same time: let it come to rest.
             self.round_at = self.round_at.min(now + START_REST);
@@ -208,10 +207,6 @@ impl Healer {
     /// A repair has ended.
     pub fn handle_repaired(&mut self, now: Mono, si: StorageIndex, result: Repaired) {
         self.files.repaired(now, &si, result);
-        match result {
-            Repaired::Whole => self.report.repaired += 1,
-            Repaired::NotWhole => self.report.not_repaired += 1,
-        }
         self.go_on(now);
     }
 

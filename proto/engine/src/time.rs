@@ -6,6 +6,7 @@
 //! promises that it does not.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
@@ -38,6 +39,12 @@ impl Mono {
     pub const fn saturating_sub(self, earlier: Mono) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// The time that so many bytes take at a rate, rounded up, so that the rate is not exceeded by what is cut off.
+pub(crate) fn time_for(bytes: u64, bytes_per_second: NonZeroU64) -> Duration {
+    let micros = u128::from(bytes) * 1_000_000 / u128::from(bytes_per_second.get());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1))
 }
 
 impl Add<Duration> for Mono {

@@ -56,12 +56,13 @@ impl Client<'_> {
     pub(super) fn upload(&mut self) {
         let convergent = self.random.percent(10);
         let text = if convergent {
+            // Stored again and again, they take no room but once.
             let number = self.random.below(SHARED_TEXTS);
             let seed = file_seed(self.world.seed, u64::MAX, number);
             let size_bytes = 1_000 + number * number * 1_000;
             Text { seed, size_bytes }
         } else {
-            self.new_text(LARGEST_BYTES)
+            self.new_text(self.largest_bytes())
         };
         let choice = PutChoice {
             convergent,

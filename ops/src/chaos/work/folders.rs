@@ -203,7 +203,7 @@ impl Client<'_> {
         let Some((folder, name)) = self.some_name() else {
             return;
         };
-        let text = self.new_text(PUT_BYTES_MAX);
+        let text = self.new_text(PUT_BYTES_MAX.min(self.largest_bytes()));
         let place = self.place(folder).child(&name);
         let (ticket, begun) = self.begin(folder, &name, Some(Value::File { text, cap: None }));
         let mut body = Content::new(text.seed, text.size_bytes);

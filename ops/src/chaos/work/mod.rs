@@ -143,6 +143,17 @@ impl<'w> Client<'w> {
         }
     }
 
+    /// Largest file to store next: smaller ones when half of the room is used, so that a long run stores to its end.
+    fn largest_bytes(&self) -> u64 {
+        let stored = self.world.state().record.stored_bytes;
+        let steps = [
+            (STORED_BYTES_MAX / 2, 4 << 20),
+            (STORED_BYTES_MAX / 4 * 3, 64 << 10),
+        ];
+        let fitting = steps.into_iter().find(|(until, _)| stored < *until);
+        fitting.map_or(2 << 10, |(_, largest)| largest)
+    }
+
     fn may_store(&self) -> bool {
         let state = self.world.state();
         state.record.stored_bytes < STORED_BYTES_MAX && state.files.all().len() < FILES_MAX
@@ -156,6 +167,20 @@ impl<'w> Client<'w> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_get_smaller_as_the_room_does() {
+        let world = World::new(1);
+        let client = Client::new(&world, Gateway::at("127.0.0.1:1").unwrap(), 0);
+        let largest = |stored: u64| {
+            world.state().record.stored_bytes = stored;
+            (client.largest_bytes(), client.may_store())
+        };
+        assert_eq!(largest(0), (4 << 20, true));
+        assert_eq!(largest(STORED_BYTES_MAX / 2), (64 << 10, true));
+        assert_eq!(largest(STORED_BYTES_MAX - 1), (2 << 10, true));
+        assert!(!largest(STORED_BYTES_MAX).1);
+    }
 
     #[test]
     fn the_weights_are_percentages_and_every_act_is_drawn() {

@@ -5,18 +5,10 @@ use std::time::Duration;
 
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::NodeId;
+use truckee_grid::placement::Candidate;
 use truckee_wire::message::Inventory;
 
 use crate::time::Mono;
-
-/// A storage node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Who.
-    pub id: NodeId,
-    /// What it shares its fate with.
-    pub zone: String,
-}
 
 /// Where a node stands in the order in which nodes keep a bucket: the least one that answers keeps it. Spreads the buckets
 /// over the nodes; when a node goes, only its own move. The mixing is that of splitmix64 (Steele, Lea, Flood 2014): it
@@ -48,7 +40,7 @@ pub(super) struct Settled {
 
 #[derive(Debug)]
 struct Known {
-    member: Member,
+    member: Candidate,
     /// Whether the links say that it can be reached.
     reachable: bool,
     /// Since when it has not answered; `None`: it did when it was last asked.
@@ -78,7 +70,7 @@ impl Members {
     }
 
     /// Takes over who there is. Says whether that is news.
-    pub(super) fn update(&mut self, now: Mono, members: &[(Member, bool)]) -> bool {
+    pub(super) fn update(&mut self, now: Mono, members: &[(Candidate, bool)]) -> bool {
         let ids: BTreeSet<NodeId> = members.iter().map(|(member, _)| member.id).collect();
         let before = self.all.len();
         self.all.retain(|id, _| ids.contains(id));
@@ -124,7 +116,7 @@ impl Members {
     }
 
     /// Nodes that answered when they were last asked.
-    pub(super) fn present(&self) -> impl Iterator<Item = &Member> {
+    pub(super) fn present(&self) -> impl Iterator<Item = &Candidate> {
         let present = self.all.values().filter(|known| known.inventory.is_some());
         present.map(|known| &known.member)
     }

@@ -1,9 +1,8 @@
 //! How fast repairs move bytes. Owns no clock.
 
 use std::num::NonZeroU64;
-use std::time::Duration;
 
-use crate::time::Mono;
+use crate::time::{Mono, time_for};
 
 /// The rate of all repairs of a node together: whoever wants to move bytes is told when he may. What is asked for is paid
 /// for before the next is granted; nothing is saved up while nothing is moved.
@@ -26,16 +25,15 @@ impl Pace {
     /// When `bytes` may be moved.
     pub fn grant(&mut self, now: Mono, bytes: u64) -> Mono {
         let at = self.paid_at.max(now);
-        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.bytes_per_second.get());
-        // Rounded up, so that the rate is not exceeded by what is cut off.
-        self.paid_at =
-            at + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1));
+        self.paid_at = at + time_for(bytes, self.bytes_per_second);
         at
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

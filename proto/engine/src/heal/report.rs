@@ -26,10 +26,6 @@ pub struct HealReport {
     pub contradicted_files: u64,
     /// Copies of shares beyond one of each.
     pub surplus_shares: u64,
-    /// Repairs that made their file whole, since the start.
-    pub repaired: u64,
-    /// Repairs that did not.
-    pub not_repaired: u64,
     /// Rounds ended since the start.
     pub rounds: u64,
     /// Buckets that the round under way has still to list.

@@ -10,7 +10,6 @@ use crate::transfer::Verdict;
 
 impl Healer {
     pub(super) fn begin_round(&mut self, now: Mono) {
-        self.round_began = now;
         self.round_at = now + self.config.round_every;
         let nodes = self.members.reachable();
         self.phase = Phase::Surveying { out: nodes.len() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use truckee_grid::bucket::Bucket;
 
-use crate::time::{Mono, UnixSeconds};
+use crate::time::{self, Mono, UnixSeconds};
 
 /// What a share costs besides the length of its file: its name, its inode and the few parts of it that are read apart. A
 /// rotating disk seeks twice for that and could have read more meanwhile, so that a store of very many small shares is
@@ -39,9 +39,7 @@ impl ScrubConfig {
 
     /// The time in which so many bytes may be read.
     fn time_for(&self, bytes: u64) -> Duration {
-        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.rate_bytes_per_second.get());
-        // Rounded up, so that the rate is not exceeded by what is cut off.
-        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX).saturating_add(1))
+        time::time_for(bytes, self.rate_bytes_per_second)
     }
 }
 

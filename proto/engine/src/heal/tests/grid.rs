@@ -6,12 +6,13 @@ use std::time::Duration;
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
+use truckee_grid::placement::Candidate;
 use truckee_wire::message::limits::LISTED_MAX;
 use truckee_wire::message::{
     Failure, FailureCode, Inventory, ListedShare, Request, Response, SharePlace, SharesListed,
 };
 
-use crate::heal::{Config, Effect, Healer, Member, RepairOrder, Repaired};
+use crate::heal::{Config, Effect, Healer, RepairOrder, Repaired};
 use crate::session::CallError;
 use crate::time::Mono;
 use crate::transfer::Token;
@@ -136,11 +137,11 @@ impl Grid {
 
     /// As the mesh tells everybody who is up.
     pub(super) fn tell_members(&mut self) {
-        let member = |number: u8| Member {
+        let member = |number: u8| Candidate {
             id: node(number),
             zone: String::new(),
         };
-        let all: Vec<(Member, bool)> = self
+        let all: Vec<(Candidate, bool)> = self
             .peers
             .iter()
             .map(|(number, peer)| (member(*number), peer.up))
