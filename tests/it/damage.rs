@@ -121,16 +121,10 @@ fn damage_that_nobody_asks_about_is_found_and_put_aside() {
     let mut cluster = Cluster::start(program());
     let node = "storage-04";
     cluster.kill(node);
-    let config = cluster.node(node).dir.join("truckee.toml");
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(config)
-        .expect("the configuration is there");
-    writeln!(
-        file,
-        "\n[storage]\nscrub_bytes_per_second = \"1 GiB\"\nscrub_round_days = 0"
-    )
-    .expect("the configuration can be changed");
+    cluster.configure(
+        node,
+        "[storage]\nscrub_bytes_per_second = \"1 GiB\"\nscrub_round_days = 0",
+    );
     cluster.restart(node);
     cluster.wait_connected(10);
     let http = cluster.http();

@@ -1,6 +1,5 @@
 //! Storage peers without room: refused with a reason, nothing half-written left, and what is there stays readable.
 
-use std::io::Write;
 
 use truckee_tests::rig::{self, Cluster, Options};
 
@@ -11,12 +10,7 @@ fn set_quota(cluster: &mut Cluster, bytes: u64) {
     let peers = cluster.peers();
     for name in &peers {
         cluster.kill(name);
-        let config = cluster.node(name).dir.join("truckee.toml");
-        let mut file = std::fs::OpenOptions::new()
-            .append(true)
-            .open(config)
-            .expect("the configuration is there");
-        writeln!(file, "\n[storage]\nquota_bytes = {bytes}").expect("the configuration can be changed");
+        cluster.configure(name, &format!("[storage]\nquota_bytes = {bytes}"));
         cluster.restart(name);
     }
     cluster.wait_connected(peers.len());

@@ -7,23 +7,10 @@ use truckee_tests::rig::{self, Cluster, until};
 
 use crate::program;
 
-/// Seconds instead of minutes.
-const HURRIED: &str =
-    "\n[heal]\ngrace_seconds = 3\nround_seconds = 1\nsettle_seconds = 1\nbytes_per_second = \"500 MiB\"\n";
-
 fn hurried() -> Cluster {
     let mut cluster = Cluster::start(program());
-    assert!(cluster.down().success());
-    for node in cluster.file.nodes.iter().filter(|node| node.roles == ["storage"]) {
-        append(&node.dir.join("truckee.toml"), HURRIED);
-    }
-    cluster.up(&["--gateway", "127.0.0.1:0"]);
+    cluster.hurry_healing();
     cluster
-}
-
-fn append(path: &Path, text: &str) {
-    let before = std::fs::read_to_string(path).expect("a node has a configuration");
-    std::fs::write(path, before + text).expect("it can be written");
 }
 
 /// The share numbers of each file that lie on disks of peers other than `without`.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -133,26 +132,17 @@ fn words(attributes: &[KeyValue]) -> BTreeMap<String, String> {
 fn cluster(collector: &Collector) -> Cluster {
     let args = Vec::new();
     let mut cluster = Cluster::start_with(program(), &Options { peers: 3, args });
-    assert!(cluster.down().success());
-    for node in &cluster.file.nodes {
-        let section = if node.name == QUIET {
-            "\n[log]\nlevel = \"trace\"\n".to_owned()
-        } else {
-            format!("\n[trace]\notlp_endpoint = \"{}\"\n", collector.url)
-        };
-        append(&node.dir.join("truckee.toml"), &section);
-    }
-    cluster.up(&["--gateway", "127.0.0.1:0"]);
+    cluster.reconfigure(|node| {
+        Some(match node.name == QUIET {
+            true => "[log]\nlevel = \"trace\"".to_owned(),
+            false => format!("[trace]\notlp_endpoint = \"{}\"", collector.url),
+        })
+    });
     cluster
 }
 
 /// The peer without a collector.
 const QUIET: &str = "storage-02";
-
-fn append(path: &Path, text: &str) {
-    let before = std::fs::read_to_string(path).expect("a node has a configuration");
-    std::fs::write(path, before + text).expect("it can be written");
-}
 
 /// Names from a span up to where its trace enters the cluster.
 fn way_up(spans: &[Seen], from: &Seen) -> Vec<String> {

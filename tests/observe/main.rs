@@ -24,6 +24,9 @@ const SECRET_NAME: &str = "diagnosis-of-alice";
 /// The node that is killed.
 const GONE: &str = "storage-04";
 
+/// The node whose disk is replaced by an empty one.
+const WIPED: &str = "storage-05";
+
 /// What fires when one of ten storage nodes is gone and files are stored all the same: all n shares of each, two of them
 /// on one node.
 const EXPECTED: &[&str] = &["TruckeeGridBelowN", "TruckeeNodeGone"];
@@ -230,6 +233,7 @@ fn prometheus_sees_what_was_done_and_every_panel_has_an_answer() {
         return;
     }
     let mut cluster = Cluster::start(program());
+    cluster.hurry_healing();
     let prometheus = Prometheus::start(&cluster);
     let nodes = cluster.file.nodes.len() as f64;
     rig::until("prometheus sees every node", || {
@@ -255,6 +259,7 @@ fn prometheus_sees_what_was_done_and_every_panel_has_an_answer() {
     for bytes in [70_000, 3_000_000, 1 << 20, (1 << 20) + 1, 5_000_000] {
         done.one(&http, bytes);
     }
+    wipe(&mut cluster, &prometheus, done.files);
     cluster.kill(GONE);
     cluster.wait_connected(9);
     done.one(&http, 200_000);
@@ -287,6 +292,19 @@ fn prometheus_sees_what_was_done_and_every_panel_has_an_answer() {
     });
     assert_eq!(prometheus.firing(), expected, "and no other");
     nothing_secret(&cluster, &done);
+}
+
+/// Empties a node's disk, and waits until what it held was made again and the figures tell so.
+fn wipe(cluster: &mut Cluster, prometheus: &Prometheus, files: usize) {
+    cluster.kill(WIPED);
+    std::fs::remove_dir_all(cluster.node(WIPED).dir.join("shares")).expect("it held shares");
+    cluster.restart(WIPED);
+    cluster.wait_connected(10);
+    rig::until("the figures tell of every share that was made again", || {
+        let made = prometheus.sum("truckee_repair_shares_total")?;
+        let short = prometheus.sum("truckee_heal_files{state=\"short\"}")?;
+        (made >= files as f64 && short == 0.0).then_some(())
+    });
 }
 
 /// Waits for a scrape after the last transfer.

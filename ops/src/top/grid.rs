@@ -183,20 +183,20 @@ pub(super) struct Figure {
     pub(super) value: Option<f64>,
 }
 
-/// What is told of healing, in order. What comes to exist, such as a backlog, becomes a line here and one in `series`.
+/// What is told of healing, in order.
 const HEALING: [(&str, &str, Unit, Series); 3] = [
+    (
+        "files_unreadable",
+        "unreadable",
+        Unit::Count,
+        Series::FilesUnreadable,
+    ),
+    ("files_short", "to repair", Unit::Count, Series::FilesShort),
     (
         "scrubbed_bytes_per_second",
         "checked",
         Unit::BytesPerSecond,
         Series::Scrubbed,
-    ),
-    ("corrupt_shares", "damaged", Unit::Count, Series::CorruptShares),
-    (
-        "shares_missing",
-        "stored short",
-        Unit::Count,
-        Series::SharesMissing,
     ),
 ];
 
@@ -323,11 +323,11 @@ mod tests {
     fn healing_tells_what_there_is() {
         let storage = Fixture::storage()
             .moved(Series::Scrubbed, 8e6)
-            .moved(Series::CorruptShares, 1.0);
+            .gauge(Series::FilesShort, 3.0);
         let history = storage.build();
         let row = row("storage-01", "storage");
         let figures = healing(&[(&row, &history)]);
         let values: Vec<Option<f64>> = figures.iter().map(|figure| figure.value).collect();
-        assert_eq!(values, [Some(4e6), Some(1.0), None]);
+        assert_eq!(values, [None, Some(3.0), Some(4e6)]);
     }
 }

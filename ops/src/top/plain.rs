@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(value["grid"]["ready"], true);
         assert_eq!(value["grid"]["storage_nodes_spare"], 6);
         assert_eq!(value["rates"]["uploads"]["bytes_per_second"], 2e7);
-        assert_eq!(value["healing"]["corrupt_shares"], Value::Null);
+        assert_eq!(value["healing"]["files_short"], Value::Null);
         assert_eq!(value["grid"]["members"]["storage"], 10);
         let gone = value["nodes"]
             .as_array()

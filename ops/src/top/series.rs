@@ -100,6 +100,8 @@ table! {
     DiskErrors = STORE_DISK_ERRORS;
     CorruptShares = STORE_CORRUPT;
     Scrubbed = STORE_SCRUBBED_BYTES;
+    FilesShort = HEAL_FILES, Only("state", &["short"]);
+    FilesUnreadable = HEAL_FILES, Only("state", &["unreadable"]);
     DatabaseUp = VDRIVE_DATABASE_UP;
     Needed = GATEWAY_SHARES_NEEDED;
     Made = GATEWAY_SHARES_MADE;

@@ -151,7 +151,7 @@ mod tests {
             "601 MiB used, 486 GiB left (0.1% full)",
             "members: 10 storage, 1 gateway",
             "drive: 3.0 changes",
-            "8.58 MiB/s checked, – damaged, – stored short",
+            "– unreadable, – to repair, 8.58 MiB/s checked",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }

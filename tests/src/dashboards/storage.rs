@@ -1,4 +1,4 @@
-//! Space, shares, and what the share stores do.
+//! Whether files are whole, space, shares, and what the share stores do.
 
 use super::panel::{BYTES, BYTES_PER_SECOND, COUNT, DAYS, PER_SECOND, RATIO, SECONDS, lines, stack, stat};
 use super::{Dashboard, Panel, Row};
@@ -7,7 +7,7 @@ pub(super) fn dashboard() -> Dashboard {
     Dashboard {
         uid: "truckee-storage",
         title: "Truckee: storage and healing",
-        description: "How full is each node, how fast are its disks, and is what they hold still good?",
+        description: "Is every file whole, how full is each node, how fast are its disks, and is what they hold still good?",
         choices: &[
             (
                 "request",
@@ -29,12 +29,50 @@ pub(super) fn dashboard() -> Dashboard {
             ),
         ],
         rows: vec![
+            Row::new("Is every file whole?", whole()),
             Row::new("Space", space()),
             Row::new("Work", work()),
             Row::new("Is it still good?", good()),
             Row::new("Is all of it looked at?", looked_at()),
         ],
     }
+}
+
+fn whole() -> Vec<Panel> {
+    vec![
+        stat("How many files cannot be read?", "Files of which fewer shares answer than it takes (k). Nodes that come back bring them back; what is lost for good stays here.", COUNT)
+            .ask("sum(truckee_heal_files{@,state=\"unreadable\"})", "files")
+            .warn(&[(1.0, "red")]),
+        stat("How many shares may the most endangered file still lose?", "Shares beyond k of the file that has the fewest of those with missing shares; n less k while none has any.", COUNT)
+            .ask("min((truckee_heal_margin_shares{@} >= 0) or on () (max(truckee_gateway_shares_made{job=~\"$job\"}) - max(truckee_gateway_shares_needed{job=~\"$job\"})))", "shares")
+            .bad_below(&[(2.0, "orange"), (4.0, "green")]),
+        stat("How many files wait for repair?", "Files with missing shares that can be made again, and are about to be.", COUNT)
+            .ask("sum(truckee_heal_files{@,state=\"short\"})", "files")
+            .warn(&[(1.0, "orange")]),
+        stat("How many repairs run?", "Files whose missing shares are being made now.", COUNT)
+            .ask("sum(truckee_repair_active{@})", "repairs"),
+        lines("Which files lack shares, and why is that so?", "Short: shares are missing and will be made again. Presumed: they are taken to be on nodes that are away and have time to come back. Unreadable: too few answer. Contradicted: nodes say different things of a file; the repair finds out which is right.", COUNT)
+            .ask("sum by (state) (truckee_heal_files{@})", "{{state}}"),
+        lines("How fast are shares made again?", "Bytes of blocks that repairs read from other nodes and wrote to them. Both together stay below heal.bytes_per_second of a node.", BYTES_PER_SECOND)
+            .ask("sum by (node) (rate(truckee_repair_read_bytes_total{@}[$__rate_interval]))", "{{node}} reads")
+            .ask("sum by (node) (rate(truckee_repair_written_bytes_total{@}[$__rate_interval]))", "{{node}} writes"),
+        lines("How many shares were made again?", "Shares in the last hour, by the node that made them.", COUNT)
+            .ask("sum by (node) (increase(truckee_repair_shares_total{@}[1h]))", "{{node}}"),
+        lines("How do repairs end?", "Complete and unneeded: the file is whole. Partial: not every share found a place. The others are causes of failure; what failed is tried again, later each time.", COUNT)
+            .ask("sum by (outcome) (increase(truckee_repair_finished_total{@}[1h]))", "{{outcome}}"),
+        lines("How long does a repair take?", "Mean over the repairs of the last hour, by the node that made them. Repairs wait for their rate.", SECONDS)
+            .ask("sum by (node) (increase(truckee_repair_seconds_sum{@}[1h])) / (sum by (node) (increase(truckee_repair_seconds_count{@}[1h])) > 0)", "{{node}}"),
+        lines("Which nodes are waited for?", "Storage nodes that do not answer and still count: the number that each keeper of files sees.", COUNT)
+            .ask("max by (node) (truckee_heal_nodes_away{@})", "seen by {{node}}"),
+        lines("Is all compared?", "Rounds in which a node compared what all others hold, and parts that it has still to list.", COUNT)
+            .ask("sum by (node) (increase(truckee_heal_rounds_total{@}[10m]))", "{{node}} rounds in ten minutes")
+            .ask("sum by (node) (truckee_heal_buckets_left{@})", "{{node}} parts left"),
+        lines("What does comparing cost?", "Shares in the lists that nodes send each other, 19 bytes each. None while nothing changes.", PER_SECOND)
+            .ask("sum(rate(truckee_heal_shares_listed_total{@}[$__rate_interval]))", "shares listed")
+            .ask("sum(rate(truckee_heal_lists_failed_total{@}[$__rate_interval]))", "lists failed"),
+        lines("How many shares are there twice?", "Copies of shares beyond one of each, as nodes leave them that were away while what they held was made again.", COUNT)
+            .ask("sum(truckee_heal_surplus_shares{@})", "copies"),
+    ]
 }
 
 fn space() -> Vec<Panel> {

@@ -4,7 +4,7 @@
 //! removes their directory; if the test is failing, it first shows the ends of their logs.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -158,6 +158,41 @@ impl Cluster {
             .iter()
             .find(|node| node.name == name)
             .unwrap_or_else(|| panic!("no node {name}"))
+    }
+
+    /// Adds lines to the configuration of a node, which reads them when it is started again.
+    ///
+    /// # Panics
+    /// When there is no such node or file.
+    pub fn configure(&self, name: &str, lines: &str) {
+        let file = OpenOptions::new()
+            .append(true)
+            .open(self.node(name).dir.join("truckee.toml"));
+        let mut file = file.expect("a node has a configuration");
+        writeln!(file, "\n{lines}").expect("it can be written");
+    }
+
+    /// Stops everything, adds to each node's configuration what `lines` says, and starts everything again.
+    ///
+    /// # Panics
+    /// When one of it fails.
+    pub fn reconfigure(&mut self, lines: impl Fn(&NodeEntry) -> Option<String>) {
+        assert!(self.down().success(), "the cluster stops in order");
+        for node in &self.file.nodes {
+            if let Some(lines) = lines(node) {
+                self.configure(&node.name, &lines);
+            }
+        }
+        self.up(&["--gateway", "127.0.0.1:0"]);
+    }
+
+    /// Starts everything again with storage peers that repair after seconds where they would wait for minutes.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn hurry_healing(&mut self) {
+        let lines = "[heal]\ngrace_seconds = 3\nround_seconds = 1\nsettle_seconds = 1\nbytes_per_second = \"500 MiB\"";
+        self.reconfigure(|node| (node.roles == ["storage"]).then(|| lines.to_owned()));
     }
 
     /// `kill -9`; returns when the process is gone.

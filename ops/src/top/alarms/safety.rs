@@ -27,6 +27,7 @@ pub(super) fn judge(judged: &Judged<'_>, alarms: &mut Vec<Alarm>) {
     alarms.extend(space(judged));
     alarms.extend(damage(judged));
     alarms.extend(short(judged));
+    alarms.extend(unreadable(judged));
     alarms.extend(failures(judged));
     alarms.extend(members(judged));
 }
@@ -134,7 +135,22 @@ fn short(judged: &Judged<'_>) -> Option<Alarm> {
         Info,
         Some("truckeefilesbelown"),
         format!("{missing} shares are missing from files stored since the gateways' starts"),
-        "when all nodes are back, `truckee check` tells which files lack shares",
+        "nothing at once: storage nodes make them again when there are nodes for them",
+    ))
+}
+
+/// What keepers of files say. In a grid of which nodes are away, [`nodes_left`] says why.
+fn unreadable(judged: &Judged<'_>) -> Option<Alarm> {
+    let files = latest(judged.answering, Series::FilesUnreadable).filter(|number| *number > 0.0)?;
+    let told = match files {
+        1.0 => "1 file cannot be read: too few of its shares answer".to_owned(),
+        _ => format!("{files} files cannot be read: too few of their shares answer"),
+    };
+    Some(alarm(
+        Critical,
+        Some("truckeefilesunreadable"),
+        told,
+        "bring back every storage node that still has its disk, and take none away",
     ))
 }
 

@@ -334,6 +334,12 @@ fn what_concerns_files() {
         "3 shares are missing",
     );
     just(
+        "storage-01",
+        Fixture::storage().gauge(Series::FilesUnreadable, 1.0),
+        Severity::Critical,
+        "1 file cannot be read",
+    );
+    just(
         "gateway",
         gateway().gauge(Series::Distrusted, 1.0),
         Severity::Warning,
