@@ -54,6 +54,8 @@ pub struct InitExtra {
     pub reserve_bytes: Option<u64>,
     pub scrub_bytes_per_second: Option<u64>,
     pub scrub_round_days: Option<u32>,
+    pub round_seconds: Option<u32>,
+    pub settle_seconds: Option<u32>,
     pub grant_days: Option<u32>,
     pub log_format: Option<LogFormat>,
     pub log_level: Option<LogLevel>,
@@ -226,17 +228,27 @@ fn render(spec: &InitSpec) -> String {
     text
 }
 
-/// The section, if there is something to say in it.
+/// The sections of a storage node.
 fn put_storage(put: &mut impl FnMut(String), extra: &InitExtra) {
-    let numbers = [
+    let storage = [
         ("quota_bytes", extra.quota_bytes),
         ("reserve_bytes", extra.reserve_bytes),
         ("scrub_bytes_per_second", extra.scrub_bytes_per_second),
         ("scrub_round_days", extra.scrub_round_days.map(u64::from)),
     ];
+    put_section(put, "storage", &storage);
+    let heal = [
+        ("round_seconds", extra.round_seconds.map(u64::from)),
+        ("settle_seconds", extra.settle_seconds.map(u64::from)),
+    ];
+    put_section(put, "heal", &heal);
+}
+
+/// The section, if there is something to say in it.
+fn put_section(put: &mut impl FnMut(String), name: &str, numbers: &[(&str, Option<u64>)]) {
     if numbers.iter().any(|(_, number)| number.is_some()) {
-        put("\n[storage]".to_owned());
-        for (key, number) in numbers {
+        put(format!("\n[{name}]"));
+        for &(key, number) in numbers {
             put_number(put, key, number);
         }
     }

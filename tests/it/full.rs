@@ -1,6 +1,5 @@
 //! Storage peers without room: refused with a reason, nothing half-written left, and what is there stays readable.
 
-
 use truckee_tests::rig::{self, Cluster, Options};
 
 use crate::program;

@@ -26,6 +26,10 @@ const SMALL_DISKS_MAX: usize = 2;
 /// Bytes that shares leave free on a small disk.
 const RESERVE_BYTES: u64 = 1 << 20;
 
+/// Seconds between looks for missing shares, and until they are made again: an attack lasts minutes, and what is usual in
+/// a grid would be most of it.
+const HEAL_SECONDS: (u32, u32) = (5, 5);
+
 /// What a cluster of one's own is to be like.
 pub(crate) struct Wanted<'a> {
     /// Its directory; none: a temporary one.
@@ -62,6 +66,9 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
     let lock = take_lock(&dir)?;
     let mut undo = Undo::new(&dir, true);
     let mut means = Means::default();
+    for name in cluster.layout.storage_names() {
+        cluster.layout.special.entry(name).or_default().heal_seconds = Some(HEAL_SECONDS);
+    }
     small_disks(&mut cluster, &mut undo, &mut means, wanted.disks && temporary)?;
     let started = links(&mut cluster, &mut means, wanted.links).and_then(|proxies| {
         cluster.start(

@@ -37,6 +37,8 @@ pub(crate) struct Special {
     pub(crate) advertise: Option<SocketAddr>,
     /// Bytes of its disk that shares leave free, if not as many as usual.
     pub(crate) reserve_bytes: Option<u64>,
+    /// Seconds between looks for missing shares, and until they are made again, if not as many as usual.
+    pub(crate) heal_seconds: Option<(u32, u32)>,
 }
 
 /// An opened cluster directory. The lock is held as long as this lives.
@@ -136,6 +138,8 @@ impl Layout {
             spec.advertise
                 .extend(special.advertise.map(|address| address.to_string()));
             spec.extra.reserve_bytes = special.reserve_bytes;
+            spec.extra.round_seconds = special.heal_seconds.map(|(round, _)| round);
+            spec.extra.settle_seconds = special.heal_seconds.map(|(_, settle)| settle);
         }
         match init_node(&spec) {
             Ok(_) => Ok(()),
