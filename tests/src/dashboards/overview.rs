@@ -33,10 +33,9 @@ fn health() -> Vec<Panel> {
             .ask("min(grid:truckee_storage_nodes_up:count{job=~\"$job\"} / grid:truckee_storage_nodes_known:count{job=~\"$job\"})", "up")
             .bad_below(&[(0.7, "orange"), (1.0, "green")]),
         stat("Which files are not safe?",
-            "Files that nobody can read now, files with missing shares that are being made again, and files whose missing shares are on nodes that are away and have time to come back.", COUNT)
+            "Files that nobody can read now, and files with missing shares that are being made again. What is on nodes that are away counts as there until their time to come back is over, or until few shares are left.", COUNT)
             .ask("sum(truckee_heal_files{@,state=\"unreadable\"})", "cannot be read")
             .ask("sum(truckee_heal_files{@,state=\"short\"})", "to be repaired")
-            .ask("sum(truckee_heal_files{@,state=\"presumed\"})", "waiting for a node")
             .warn(&[(1.0, "orange")]),
         stat("Do uploads succeed?", "Uploads of the last hour that ended well, of those that did not end by the client's own doing.", RATIO)
             .ask("1 - max(grid:truckee_upload_errors:ratio_rate1h{job=~\"$job\"})", "succeed")

@@ -51,7 +51,7 @@ fn whole() -> Vec<Panel> {
             .warn(&[(1.0, "orange")]),
         stat("How many repairs run?", "Files whose missing shares are being made now.", COUNT)
             .ask("sum(truckee_repair_active{@})", "repairs"),
-        lines("Which files lack shares, and why is that so?", "Short: shares are missing and will be made again. Presumed: they are taken to be on nodes that are away and have time to come back. Unreadable: too few answer. Contradicted: nodes say different things of a file; the repair finds out which is right.", COUNT)
+        lines("Which files lack shares, and why is that so?", "Short: shares are missing and will be made again. Presumed: found while nodes were away that are taken to hold them and have time to come back; a node that goes away is no reason to look at its files at once. Unreadable: too few answer. Contradicted: nodes say different things of a file; the repair finds out which is right.", COUNT)
             .ask("sum by (state) (truckee_heal_files{@})", "{{state}}"),
         lines("How fast are shares made again?", "Bytes of blocks that repairs read from other nodes and wrote to them. Both together stay below heal.bytes_per_second of a node.", BYTES_PER_SECOND)
             .ask("sum by (node) (rate(truckee_repair_read_bytes_total{@}[$__rate_interval]))", "{{node}} reads")
