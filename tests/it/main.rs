@@ -13,6 +13,7 @@ mod drive;
 mod freeze;
 mod full;
 mod healing;
+mod healing_costs;
 mod lifecycle;
 mod round_trip;
 mod strangers;

@@ -49,7 +49,8 @@ impl Harm {
             damaged: if fault.kind.damages() { peers } else { none() },
             in_turn: fault.kind == Kind::Rolling,
             no_drive: fault.kind == Kind::Rolling || names.iter().any(|name| shape.vdrives.contains(name)),
-            no_gateway: matches!(fault.kind, Kind::Gateway | Kind::Rolling),
+            no_gateway: matches!(fault.kind, Kind::Gateway | Kind::Rolling)
+                || (fault.kind == Kind::Skew && shape.gateway.iter().any(|name| names.contains(name))),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Truncate,
     /// The disk of a storage peer fills up and is emptied again
     Fill,
+    /// The clock of a storage peer, the vdrive or the gateway is wrong by hours or days
+    Skew,
     /// The introducer is killed and started again
     Introducer,
     /// The vdrive is killed and started again
@@ -56,7 +58,7 @@ pub(crate) type Ms = u64;
 
 impl Kind {
     /// Those that can be asked for, in the order of the help.
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 16] = [
         Kind::Kill,
         Kind::Restart,
         Kind::Freeze,
@@ -64,6 +66,7 @@ impl Kind {
         Kind::Flip,
         Kind::Truncate,
         Kind::Fill,
+        Kind::Skew,
         Kind::Introducer,
         Kind::Vdrive,
         Kind::Gateway,
@@ -84,6 +87,7 @@ impl Kind {
             Kind::Flip => "flip",
             Kind::Truncate => "truncate",
             Kind::Fill => "fill",
+            Kind::Skew => "skew",
             Kind::Introducer => "introducer",
             Kind::Vdrive => "vdrive",
             Kind::Gateway => "gateway",
@@ -194,6 +198,7 @@ impl Fault {
             Kind::Introducer | Kind::Vdrive | Kind::Gateway => Kind::Kill.word(),
             Kind::Rolling => "restart",
             Kind::Mend => return "time to mend".to_owned(),
+            Kind::Skew => "wrong clock of",
             kind => kind.word(),
         };
         format!("{verb} {}", self.target.text())

@@ -69,6 +69,7 @@ fn running(args: &ChaosArgs, dir: &Path) -> Result<Ground, CliError> {
     let means = Means {
         no_links: Some("links are out of reach in a cluster that is not the tool's own".to_owned()),
         no_small_disks: Some("disks are only filled in a cluster of the tool's own".to_owned()),
+        no_clocks: Some("clocks are only set wrong in a cluster of the tool's own".to_owned()),
         ..Means::default()
     };
     Ok(Ground {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use truckee_nodes::Config;
 
-use super::attack::disk;
+use super::attack::{clock, disk};
 use super::net::{Doors, Proxies};
 use super::patience::Patience;
 use super::shape::Means;
@@ -68,6 +68,10 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
     let mut means = Means::default();
     for name in cluster.layout.storage_names() {
         cluster.layout.special.entry(name).or_default().heal_seconds = Some(HEAL_SECONDS);
+    }
+    if clock::library().is_none() {
+        let why = "libfaketime, which takes the package `faketime`, is not installed";
+        means.no_clocks = Some(why.to_owned());
     }
     small_disks(&mut cluster, &mut undo, &mut means, wanted.disks && temporary)?;
     let started = links(&mut cluster, &mut means, wanted.links).and_then(|proxies| {

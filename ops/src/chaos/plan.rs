@@ -148,6 +148,11 @@ impl<'a> Planner<'a> {
         {
             return Some(why.clone());
         }
+        if kind == Kind::Skew
+            && let Some(why) = &self.shape.means.no_clocks
+        {
+            return Some(why.clone());
+        }
         if kind == Kind::Fill && self.shape.means.small_disks.is_empty() {
             return self.shape.means.no_small_disks.clone();
         }
@@ -193,6 +198,7 @@ impl<'a> Planner<'a> {
             Kind::Kill | Kind::Restart | Kind::Wipe | Kind::Flip | Kind::Truncate => nodes(&shape.peers),
             Kind::Freeze | Kind::Slow | Kind::Throttle => nodes(&held),
             Kind::Fill => nodes(&shape.means.small_disks),
+            Kind::Skew => [nodes(&held), nodes(shape.gateway.as_slice())].concat(),
             Kind::Introducer => nodes(&shape.introducers),
             Kind::Vdrive => nodes(&shape.vdrives),
             Kind::Gateway => nodes(shape.gateway.as_slice()),

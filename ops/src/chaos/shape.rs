@@ -14,6 +14,8 @@ pub(crate) struct Means {
     pub(crate) small_disks: Vec<String>,
     /// Why there are none.
     pub(crate) no_small_disks: Option<String>,
+    /// Why clocks cannot be set wrong; none if they can.
+    pub(crate) no_clocks: Option<String>,
 }
 
 /// The shape of a cluster.

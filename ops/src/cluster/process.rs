@@ -7,6 +7,7 @@
 //! but how it ended stays unknown. The log is bounded by copying it aside when it has grown;
 //! lines written during that moment may be lost.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -72,15 +73,29 @@ pub(crate) fn log_path(dir: &Path) -> PathBuf {
 impl Process {
     /// Starts the node in `dir` with this very program. It does not outlive us.
     pub(crate) fn start(name: &str, dir: &Path) -> Result<Process, CliError> {
-        Process::spawn(name, dir, true)
+        Process::start_with(name, dir, Vec::new())
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(
+        name: &str,
+        dir: &Path,
+        environment: Vec<(&'static str, OsString)>,
+    ) -> Result<Process, CliError> {
+        Process::spawn(name, dir, true, environment)
     }
 
     /// The same, but the node goes on when this process ends or the value is dropped.
     pub(crate) fn start_free(name: &str, dir: &Path) -> Result<Process, CliError> {
-        Process::spawn(name, dir, false)
+        Process::spawn(name, dir, false, Vec::new())
     }
 
-    fn spawn(name: &str, dir: &Path, tied: bool) -> Result<Process, CliError> {
+    fn spawn(
+        name: &str,
+        dir: &Path,
+        tied: bool,
+        environment: Vec<(&'static str, OsString)>,
+    ) -> Result<Process, CliError> {
         // What a killed predecessor left must not be taken for this one's.
         files::remove_if_there(&dir.join("run.json"))?;
         let path = log_path(dir);
@@ -98,7 +113,7 @@ impl Process {
             source,
         })?;
         let mut command = Command::new(&program);
-        command.arg("run").arg("--dir").arg(dir);
+        command.arg("run").arg("--dir").arg(dir).envs(environment);
         if tied {
             command.arg("--exit-with-parent").stdin(Stdio::piped());
         } else {

@@ -7,7 +7,7 @@ use super::super::fault::{Fault, Kind, Target};
 use super::super::patience::{Patience, Waited};
 use super::super::random::Random;
 use super::shares::{Only, index_of};
-use super::{Attack, BACK_WITHIN, disk};
+use super::{Attack, BACK_WITHIN, clock, disk};
 use crate::client::{CheckChoice, Place};
 use crate::error::CliError;
 
@@ -34,6 +34,7 @@ impl Attack<'_> {
                     self.fleet.start(node)?;
                 }
             }
+            Kind::Skew => return self.skew(fault, &nodes, patience).map(Some),
             Kind::Freeze => {
                 for node in &nodes {
                     self.fleet.freeze(node)?;
@@ -73,6 +74,13 @@ impl Attack<'_> {
                 }
             }
             Kind::Flip | Kind::Truncate | Kind::Rolling | Kind::Mend => {}
+            Kind::Skew => {
+                for node in &nodes {
+                    self.fleet.set_clock(node, 0);
+                    self.fleet.stop(node, patience)?;
+                    self.fleet.start_and_wait(node, patience)?;
+                }
+            }
             _ => {
                 for node in &nodes {
                     self.fleet.start(node)?;
@@ -92,6 +100,17 @@ impl Attack<'_> {
         let state = self.world.state();
         let indexes = state.files.all().iter().filter_map(|file| index_of(&file.cap));
         Some(indexes.collect::<BTreeSet<String>>())
+    }
+
+    /// Starts nodes again with a clock that is wrong.
+    fn skew(&mut self, fault: &Fault, nodes: &[String], patience: &mut Patience) -> Result<String, CliError> {
+        let seconds = clock::wrong_by(fault.detail);
+        for node in nodes {
+            self.fleet.set_clock(node, seconds);
+            self.fleet.stop(node, patience)?;
+            self.fleet.start_and_wait(node, patience)?;
+        }
+        Ok(clock::text(seconds))
     }
 
     fn wipe(&mut self, fault: &Fault, nodes: &[String], patience: &mut Patience) -> Result<String, CliError> {

@@ -12,6 +12,7 @@ use truckee_nodes::RunFile;
 
 use super::super::patience::{Patience, Waited};
 use super::super::undo::Undo;
+use super::clock;
 use crate::cluster::file::NodeEntry;
 use crate::cluster::process::{Process, is_node, log_path, signal_node};
 use crate::cluster::up::Cluster;
@@ -33,6 +34,8 @@ struct Member {
     entry: NodeEntry,
     /// The process, if this tool started it for somebody else's cluster.
     started: Option<Process>,
+    /// By how much its clock is to be wrong when it is started, in seconds.
+    wrong_seconds: i64,
 }
 
 /// See the module.
@@ -51,7 +54,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// The nodes of a running cluster; `own` if this tool runs it.
     pub(crate) fn new(nodes: Vec<NodeEntry>, own: Option<Cluster>, undo: Undo, lock: File) -> Fleet {
-        let member = |entry| Member { entry, started: None };
+        let member = |entry| Member {
+            entry,
+            started: None,
+            wrong_seconds: 0,
+        };
         Fleet {
             members: nodes.into_iter().map(member).collect(),
             own,
@@ -162,10 +169,14 @@ impl Fleet {
         let Some(member) = self.members.iter_mut().find(|member| member.entry.name == name) else {
             return Ok(());
         };
+        let environment = match (member.wrong_seconds, clock::library()) {
+            (0, _) | (_, None) => Vec::new(),
+            (seconds, Some(library)) => clock::environment(library, seconds),
+        };
         let own = self.own.iter_mut().flat_map(|cluster| &mut cluster.members);
         let pid = match own.into_iter().find(|own| own.name == name) {
             Some(own) => {
-                own.process = Process::start(name, &member.entry.dir)?;
+                own.process = Process::start_with(name, &member.entry.dir, environment)?;
                 own.entry = None;
                 own.process.pid()
             }
@@ -179,6 +190,14 @@ impl Fleet {
         member.entry.pid = pid;
         self.starts += 1;
         Ok(())
+    }
+
+    /// Its clock is wrong by so much from its next start on; 0: it is right.
+    pub(crate) fn set_clock(&mut self, name: &str, wrong_seconds: i64) {
+        let members = self.members.iter_mut();
+        for member in members.filter(|member| member.entry.name == name) {
+            member.wrong_seconds = wrong_seconds;
+        }
     }
 
     /// Waits until it says that it serves.

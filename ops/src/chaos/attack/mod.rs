@@ -4,6 +4,7 @@
 //! the planner counted. Before a fault begins, the nodes of earlier ones must be back; the schedule waits for them, and
 //! everything after it comes later by as much. A node that dies by itself is a violation, and is started again.
 
+pub(crate) mod clock;
 mod deeds;
 pub(crate) mod disk;
 pub(crate) mod fleet;
