@@ -14,6 +14,7 @@ mod freeze;
 mod full;
 mod healing;
 mod lifecycle;
+mod moving;
 mod round_trip;
 mod strangers;
 mod survival;
