@@ -7,10 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use metrics::{counter, gauge};
+use tokio::sync::watch;
 use truckee_engine::heal::{Config, Effect, HealReport, Healer as Machine, RepairOrder, Repaired};
 use truckee_engine::repair::{RepairFailed, RepairOutcome, RepairReport};
 use truckee_engine::restart::{Class, Policy};
@@ -50,6 +52,31 @@ pub struct HealerStart {
     pub clock: ClockHandle,
 }
 
+/// The healer as the rest of the node sees it.
+#[derive(Clone)]
+pub struct HealerHandle {
+    slot: Slot<Healer>,
+    report: watch::Receiver<HealReport>,
+}
+
+impl HealerHandle {
+    /// What it told last; of a healer that has just begun, nothing.
+    pub fn report(&self) -> HealReport {
+        *self.report.borrow()
+    }
+
+    /// Has it compare what nodes hold now, and not at the next round. Nothing is lost if it does not run just now.
+    pub fn look(&self) {
+        if self.slot.tell(Look).is_err() {
+            tracing::debug!("the healer does not run now; its next life looks anyway");
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
+
 /// See the module.
 pub struct Healer {
     machine: Machine,
@@ -59,16 +86,25 @@ pub struct Healer {
     timer: Timer,
     yielder: Yielder,
     told: Option<HealReport>,
+    tell: Arc<watch::Sender<HealReport>>,
     _guard: ExitGuard,
 }
 
 impl Healer {
-    /// How a supervisor starts it.
+    /// How a supervisor starts it, and where it will be.
     #[must_use]
-    pub fn child(start: HealerStart) -> ChildSpec {
+    pub fn child(start: HealerStart) -> (ChildSpec, HealerHandle) {
         let how = (Class::Permanent, Policy::USUAL);
         let slot = Slot::new();
-        ChildSpec::new(ChildId::only("healer"), how, STOP_WITHIN, &slot, move |guard| {
+        let (tell, report) = watch::channel(HealReport::default());
+        let tell = Arc::new(tell);
+        let handle = HealerHandle {
+            slot: slot.clone(),
+            report,
+        };
+        let child = ChildSpec::new(ChildId::only("healer"), how, STOP_WITHIN, &slot, move |guard| {
+            // What an earlier life had found out is not known any more.
+            tell.send_replace(HealReport::default());
             Healer {
                 machine: Machine::new(start.config, start.clock.now()),
                 rate: Rate::new(start.bytes_per_second),
@@ -77,9 +113,11 @@ impl Healer {
                 timer: Timer::default(),
                 yielder: Yielder::default(),
                 told: None,
+                tell: Arc::clone(&tell),
                 _guard: guard,
             }
-        })
+        });
+        (child, handle)
     }
 
     /// Tells the machine who is there.
@@ -143,12 +181,14 @@ impl Healer {
             si,
             candidates,
             takers,
+            draining,
         } = order;
         let spec = RepairSpec {
             si,
             ueb_hash: None,
             candidates: ring_order(&si, &candidates),
             takers,
+            draining,
             rate: Some(self.rate.clone()),
         };
         let transfers = self.start.transfers.clone();
@@ -166,13 +206,23 @@ impl Healer {
             return;
         }
         self.told = Some(report);
+        self.tell.send_replace(report);
         for (state, count) in [
             ("short", report.short_files),
+            ("leaving", report.leaving_files),
             ("presumed", report.presumed_files),
             ("unreadable", report.unreadable_files),
             ("contradicted", report.contradicted_files),
         ] {
             gauge!(names::HEAL_FILES, "state" => state).set(count as f64);
+        }
+        let evacuation = report.evacuation.unwrap_or_default();
+        for (state, count) in [
+            ("moved", evacuation.moved_files),
+            ("waiting", evacuation.waiting_files),
+            ("stuck", evacuation.stuck_files),
+        ] {
+            gauge!(names::DRAIN_FILES, "state" => state).set(count as f64);
         }
         let margin = report.margin_least.map_or(f64::NAN, |margin| margin as f64);
         gauge!(names::HEAL_MARGIN).set(margin);
@@ -215,6 +265,15 @@ impl Handler<CallAnswered<Token>> for Healer {
             .handle_answer(self.start.clock.now(), answer.token, answer.result);
         self.carry_out(context);
         self.yielder.after_message(context);
+    }
+}
+
+impl Handler<Look> for Healer {
+    type Result = ();
+
+    fn handle(&mut self, Look: Look, context: &mut Self::Context) {
+        self.machine.handle_look(self.start.clock.now());
+        self.carry_out(context);
     }
 }
 

@@ -21,8 +21,8 @@ use metrics::{counter, gauge};
 use tokio::sync::oneshot;
 use truckee_engine::invite::Invite;
 use truckee_engine::membership::{
-    self as machine, CallToken, Effect, IntroducerConfig, MembershipConfig, NoAnswer, OwnFacts, RevokeError,
-    RosterView, SigningKey,
+    self as machine, CallToken, Effect, IntroducerConfig, MembershipConfig, NoAnswer, OwnFacts, RosterView,
+    SigningKey,
 };
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::session::CallError;
@@ -151,6 +151,8 @@ impl Prepared {
                     timer: Timer::default(),
                     saving: false,
                     unsaved: None,
+                    revokers: Vec::new(),
+                    revokers_saving: Vec::new(),
                     stopping: false,
                     yielder: Yielder::default(),
                 }
@@ -159,13 +161,19 @@ impl Prepared {
     }
 }
 
+/// A write of the roster has ended, well or not.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Saved;
+struct Saved {
+    written: bool,
+}
+
+/// Where the outcome of a revocation is waited for.
+type Revoker = oneshot::Sender<Result<(), RevokeFailed>>;
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Revoke(NodeId, oneshot::Sender<Result<(), RevokeError>>);
+struct Revoke(NodeId, Revoker);
 
 /// See the module.
 pub struct Membership {
@@ -180,6 +188,10 @@ pub struct Membership {
     timer: Timer,
     saving: bool,
     unsaved: Option<RosterFile>,
+    /// Operators whose tombstones are in `unsaved`: one at a time, as the node's control socket bounds them.
+    revokers: Vec<Revoker>,
+    /// Those whose tombstones are in the write under way.
+    revokers_saving: Vec<Revoker>,
     stopping: bool,
     yielder: Yielder,
 }
@@ -267,13 +279,16 @@ impl Membership {
             return;
         };
         self.saving = true;
+        self.revokers_saving.append(&mut self.revokers);
         self.shared.remember(roster.clone());
         let (cache, address) = (self.cache.clone(), context.address());
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = cache.store(&roster) {
+            let stored = cache.store(&roster);
+            if let Err(error) = &stored {
                 tracing::error!(%error, "the roster was not written; the node goes on with what it knows");
             }
-            if tell(&address, Saved).is_err() {
+            let written = stored.is_ok();
+            if tell(&address, Saved { written }).is_err() {
                 tracing::debug!("the roster was written after the membership actor ended");
             }
         });
@@ -390,18 +405,36 @@ impl Handler<Revoke> for Membership {
     fn handle(&mut self, Revoke(node, asker): Revoke, context: &mut Self::Context) {
         let (now, unix) = (self.clock.now(), self.clock.unix());
         let Some(machine) = &mut self.machine else { return };
-        let result = machine.revoke(now, unix, node);
+        match machine.revoke(now, unix, node) {
+            // Answered when it is on the disk: who is revoked stays revoked, whatever becomes of this process.
+            Ok(()) => {
+                self.unsaved = Some(machine.file());
+                self.revokers.push(asker);
+            }
+            Err(error) => answer(asker, Err(error.into())),
+        }
         self.go_on(context);
-        // Who asked may have stopped waiting.
-        asker.send(result).ok();
     }
+}
+
+/// Who asked may have stopped waiting.
+fn answer(asker: Revoker, result: Result<(), RevokeFailed>) {
+    asker.send(result).ok();
 }
 
 impl Handler<Saved> for Membership {
     type Result = ();
 
-    fn handle(&mut self, _: Saved, context: &mut Self::Context) {
+    fn handle(&mut self, Saved { written }: Saved, context: &mut Self::Context) {
         self.saving = false;
+        for asker in self.revokers_saving.drain(..) {
+            let result = if written {
+                Ok(())
+            } else {
+                Err(RevokeFailed::NotWritten)
+            };
+            answer(asker, result);
+        }
         self.save(context);
     }
 }

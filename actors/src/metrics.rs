@@ -119,6 +119,7 @@ table! {
     STORE_USED_BYTES, Gauge, Bytes, "truckee_store_used_bytes", [], "Bytes of complete shares on disk";
     STORE_AVAILABLE_BYTES, Gauge, Bytes, "truckee_store_available_bytes", [], "Bytes left for new shares after quota and reserve";
     STORE_OPEN_SHARES, Gauge, Count, "truckee_store_open_shares", [], "Shares that are being written";
+    STORE_DRAINING, Gauge, Count, "truckee_store_draining", [], "1 while the store takes no shares because the node is being emptied";
     STORE_REQUESTS, Counter, Count, "truckee_store_requests_total", ["request", "outcome"], "Requests to the share store by outcome";
     STORE_REQUEST_SECONDS, Histogram, Seconds, "truckee_store_request_seconds", ["request"], "Time from a request's arrival in the store to its answer";
     STORE_WRITTEN_BYTES, Counter, Bytes, "truckee_store_written_bytes_total", [], "Bytes of blocks written";
@@ -186,7 +187,7 @@ table! {
     REPAIR_WRITTEN_BYTES, Counter, Bytes, "truckee_repair_written_bytes_total", [], "Bytes of blocks that repairs wrote";
     REPAIR_SHARES, Counter, Count, "truckee_repair_shares_total", [], "Shares made again";
 
-    HEAL_FILES, Gauge, Count, "truckee_heal_files", ["state"], "Files with missing shares by state: short (will be repaired), presumed (nodes that are away are waited for), unreadable (fewer than k shares answer), contradicted (nodes disagree on what it is)";
+    HEAL_FILES, Gauge, Count, "truckee_heal_files", ["state"], "Files with missing shares by state: short (will be repaired), leaving (none is missing, some are to be moved off nodes that are being emptied), presumed (nodes that are away are waited for), unreadable (fewer than k shares answer), contradicted (nodes disagree on what it is)";
     HEAL_MARGIN, Gauge, Count, "truckee_heal_margin_shares", [], "Shares beyond k of the most endangered file that will be repaired; NaN without any";
     HEAL_SURPLUS, Gauge, Count, "truckee_heal_surplus_shares", [], "Copies of shares beyond one of each";
     HEAL_NODES_AWAY, Gauge, Count, "truckee_heal_nodes_away", [], "Storage nodes that do not answer this node and are waited for";
@@ -194,6 +195,7 @@ table! {
     HEAL_BUCKETS_LEFT, Gauge, Count, "truckee_heal_buckets_left", [], "Buckets that the round under way has still to list";
     HEAL_BUCKETS, Counter, Count, "truckee_heal_buckets_listed_total", [], "Buckets listed at all nodes";
     HEAL_SHARES, Counter, Count, "truckee_heal_shares_listed_total", [], "Shares in the lists of all nodes";
+    DRAIN_FILES, Gauge, Count, "truckee_drain_files", ["state"], "While this node is being emptied, files with a share here by state: moved (all shares are on other nodes that stay), waiting (not yet), stuck (too few shares answer to make any)";
     HEAL_LISTS_FAILED, Counter, Count, "truckee_heal_lists_failed_total", [], "Buckets given up for a round because a node did not list them";
 
     DRIVE_CALLS, Counter, Count, "truckee_drive_calls_total", ["operation", "outcome"], "Reads and changes of directories by outcome";

@@ -67,6 +67,10 @@ struct List(
 #[rtype(result = "()")]
 struct Report(oneshot::Sender<StoreReport>);
 
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SetDraining(bool, oneshot::Sender<()>);
+
 /// A request under way.
 struct Waiting {
     responder: Responder,
@@ -196,6 +200,7 @@ impl ShareStore {
         gauge!(names::STORE_USED_BYTES).set(report.used_bytes as f64);
         gauge!(names::STORE_AVAILABLE_BYTES).set(report.available_bytes as f64);
         gauge!(names::STORE_OPEN_SHARES).set(report.open_shares as f64);
+        gauge!(names::STORE_DRAINING).set(if report.draining { 1.0 } else { 0.0 });
         counter!(names::STORE_WRITTEN_BYTES).absolute(report.written_bytes);
         counter!(names::STORE_READ_BYTES).absolute(report.read_bytes);
         counter!(names::STORE_SCRUBBED_BYTES).absolute(report.verified_bytes);
@@ -312,6 +317,17 @@ impl Handler<Report> for ShareStore {
     }
 }
 
+impl Handler<SetDraining> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, SetDraining(draining, asker): SetDraining, context: &mut Self::Context) {
+        self.machine.set_draining(draining);
+        self.go_on(context);
+        // Who asked may have stopped waiting.
+        asker.send(()).ok();
+    }
+}
+
 impl Handler<Stop> for ShareStore {
     type Result = ();
 
@@ -357,6 +373,13 @@ impl ShareStoreHandle {
             .tell(List(bucket, after, asker))
             .map_err(|_| DiskFault::Failed)?;
         answer.await.unwrap_or(Err(DiskFault::Failed))
+    }
+
+    /// Has the store take no share any more, or again; `None` if it has ended.
+    pub async fn set_draining(&self, draining: bool) -> Option<()> {
+        let (asker, answer) = oneshot::channel();
+        self.0.tell(SetDraining(draining, asker)).ok()?;
+        answer.await.ok()
     }
 
     /// A look at the store; `None` if it has ended.

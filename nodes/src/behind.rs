@@ -9,7 +9,7 @@ use truckee_actors::call::MeshHandle;
 use truckee_actors::clock::ClockHandle;
 use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
 use truckee_actors::drive::{Drive, DriveConfig, Limits as DriveLimits};
-use truckee_actors::heal::{Healer, HealerStart};
+use truckee_actors::heal::{Healer, HealerHandle, HealerStart};
 use truckee_actors::metrics as names;
 use truckee_actors::supervise::ChildSpec;
 use truckee_actors::transfers::{Transfers, TransfersConfig};
@@ -30,6 +30,8 @@ pub(crate) struct Behind {
     pub(crate) transfers: Option<Transfers>,
     /// Of gateways.
     pub(crate) drive: Option<Drive>,
+    /// Of storage nodes that heal.
+    pub(crate) healer: Option<HealerHandle>,
     /// Actors for the node's supervisor, to be started when there is a mesh.
     pub(crate) children: Vec<ChildSpec>,
 }
@@ -45,6 +47,7 @@ pub(crate) fn start(
     let mut behind = Behind {
         transfers: None,
         drive: None,
+        healer: None,
         children: Vec::new(),
     };
     if config.gateway.is_none() && config.storage.is_none() {
@@ -78,8 +81,10 @@ pub(crate) fn start(
         upload_bytes: config.limits.upload_bytes as usize,
         download_bytes: config.limits.download_bytes as usize,
     });
-    if let Some(heal) = &config.heal {
-        behind.children.extend(healer(heal, own, mesh, clock, &transfers));
+    let heal = config.heal.as_ref();
+    if let Some((child, handle)) = heal.and_then(|heal| healer(heal, own, mesh, clock, &transfers)) {
+        behind.children.push(child);
+        behind.healer = Some(handle);
     }
     behind.transfers = Some(transfers);
     Ok(behind)
@@ -91,7 +96,7 @@ fn healer(
     mesh: &MeshHandle,
     clock: &ClockHandle,
     transfers: &Transfers,
-) -> Option<ChildSpec> {
+) -> Option<(ChildSpec, HealerHandle)> {
     let Some(bytes_per_second) = NonZeroU64::new(heal.bytes_per_second) else {
         tracing::warn!("this node makes no missing shares again: heal.bytes_per_second is 0");
         return None;

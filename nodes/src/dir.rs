@@ -10,7 +10,9 @@
 //! | `ports.json` | 0644 | ports that were chosen at the first start |
 //! | `node.lock` | 0644 | locked by the running node |
 //! | `run.json` | 0600 | addresses of the running node, and its invite |
+//! | `control.sock` | 0600 | where the running node takes orders of its operator |
 //! | `roster.bin` | 0600 | the mesh as last seen |
+//! | `draining` | 0644 | role storage: there while the node is being emptied |
 //! | `incidents/` | 0700 | recent events, written after panics |
 //! | `shares/`, `incoming/`, `quarantine/` | 0700 | role storage |
 //! | `scrub.json` | 0600 | role storage: how far the shares have been read back and checked |
@@ -124,6 +126,16 @@ impl NodeDir {
         self.0.join("scrub.json")
     }
 
+    /// `control.sock`.
+    pub fn control_path(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// `draining`.
+    pub fn draining_path(&self) -> PathBuf {
+        self.0.join("draining")
+    }
+
     /// `roster.bin`.
     pub fn roster_path(&self) -> PathBuf {
         self.0.join("roster.bin")
@@ -152,6 +164,18 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DirError> {
     let staged = stage(path, bytes, mode)?;
     fs::rename(&staged, path).map_err(DirError::on("write", path))?;
     sync_parent(path)
+}
+
+/// Removes a file; it is gone also after a power failure. One that is not there is no error.
+///
+/// # Errors
+/// The disk refuses.
+pub fn remove(path: &Path) -> Result<(), DirError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(DirError::on("remove", path)(error)),
+        Ok(()) => sync_parent(path),
+    }
 }
 
 /// Writes the bytes to a file beside `path` and makes them durable.
@@ -217,6 +241,9 @@ mod tests {
         replace(&path, b"one", MODE_OPEN).unwrap();
         replace(&path, b"three", MODE_OPEN).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"three");
+        remove(&path).unwrap();
+        assert!(!path.exists());
+        remove(&path).unwrap();
     }
 
     #[test]

@@ -6,7 +6,9 @@
 pub mod access;
 mod behind;
 pub mod config;
+pub mod control;
 pub mod dir;
+mod drain;
 pub mod http;
 pub mod identity;
 mod incident;

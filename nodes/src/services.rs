@@ -25,6 +25,7 @@ use truckee_engine::store::{Limits, StoreConfig};
 
 use crate::config::{Config, StorageConfig, VdriveConfig, VdriveDatabase};
 use crate::dir::NodeDir;
+use crate::drain;
 use crate::identity::{Secret, random_secret};
 use crate::run::RunError;
 use crate::view::{software, wire_roles};
@@ -111,6 +112,7 @@ fn open_store(dir: &NodeDir, storage: &StorageConfig, clock: &ClockHandle) -> Re
         quota_bytes: storage.quota_bytes.unwrap_or(u64::MAX),
         reserve_bytes: storage.reserve_bytes,
         epoch: u64::from_be_bytes(*random_secret()?).max(1),
+        draining: drain::is_marked(dir)?,
         software: software(),
         limits: Limits::default(),
     };
@@ -168,6 +170,12 @@ impl Services {
     /// Whether the vdrive can serve; without that role, never in trouble.
     pub(crate) fn vdrive_health(&self) -> VdriveHealth {
         self.vdrive_health.clone()
+    }
+
+    /// The share store, if the node has one.
+    pub(crate) fn store(&self) -> Option<ShareStoreHandle> {
+        let store = self.store.as_ref()?;
+        Some(ShareStoreHandle::new(&store.slot))
     }
 
     /// Knows the roster.

@@ -25,7 +25,9 @@ use truckee_grid::keys::ConvergenceSecret;
 use crate::access::OpenedDoors;
 use crate::behind::{self, Behind};
 use crate::config::Config;
+use crate::control::{Control, Operated};
 use crate::dir::NodeDir;
+use crate::drain::Drain;
 use crate::http::server::{self, Running as HttpServer};
 use crate::http::{Alive, Gateway, Probes};
 use crate::identity::{self, Secret, SecretKind, random_secret};
@@ -49,6 +51,8 @@ pub(crate) struct Running {
     transfers: Option<Transfers>,
     gateway: Option<RunningGateway>,
     probes: HttpServer,
+    /// Goes first at a stop.
+    control: Control,
 }
 
 struct RunningGateway {
@@ -103,14 +107,19 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let access = MeshAccess::new(node_id, services.directory());
     let mesh = access.handle();
     let membership = services.membership();
-    let admitted = Box::new(move || membership.has_grant());
+    let member = membership.clone();
+    let admitted = Box::new(move || member.has_grant());
     let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
     let view = Arc::new(view.with_vdrive(services.vdrive_health()));
     let Behind {
         transfers,
         drive,
+        healer,
         children: above,
     } = behind::start(config, &own, &mesh, &clock, &services)?;
+    let drain = services
+        .store()
+        .map(|store| Drain::new(dir, store, healer, Arc::clone(&clock)));
     let Wired {
         admission,
         router,
@@ -139,6 +148,12 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let behind = transfers.clone().zip(drive);
     let gateway = start_http(dir, config, sockets.gateway, behind, &view, &probes, doors)?;
     let probes = server::start_probes(sockets.metrics, probes)?;
+    let operated = Operated {
+        membership,
+        view: Arc::clone(&view) as _,
+        drain,
+    };
+    let control = Control::start(dir, operated)?;
     Ok(Running {
         run_file,
         node,
@@ -146,6 +161,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
         transfers,
         gateway,
         probes,
+        control,
     })
 }
 
@@ -163,6 +179,7 @@ impl Running {
     /// Stops everything in order. Never fails: what does not end in time is left to the end of the process.
     pub(crate) async fn stop(self, drain: Duration) {
         self.view.set_stopping();
+        drop(self.control);
         // A storage node has nothing but repairs, which others do as well.
         let drain = if self.gateway.is_some() {
             drain

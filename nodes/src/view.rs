@@ -248,7 +248,8 @@ fn wire_role(role: Role) -> truckee_wire::message::Role {
     }
 }
 
-fn roles_of(roles: Roles) -> Vec<Role> {
+/// Roles as pages and files have them.
+pub(crate) fn roles_of(roles: Roles) -> Vec<Role> {
     Role::ALL
         .into_iter()
         .filter(|role| roles.contains(wire_role(*role)))

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 pub(crate) mod chaos;
 pub(crate) mod codec;
 pub(crate) mod drive;
+pub(crate) mod operator;
 
 /// Keep your files on machines that you do not have to trust.
 #[derive(Debug, Parser)]
@@ -67,6 +68,10 @@ pub(crate) enum Command {
     Chaos(chaos::ChaosArgs),
     /// Look for what is wrong with this machine, a cluster or a gateway
     Doctor(DoctorArgs),
+    /// Empty a storage node before it is taken away, and say when that is safe
+    Drain(operator::DrainArgs),
+    /// Shut a node out of the mesh for good
+    Revoke(operator::RevokeArgs),
     /// Split a file into shares and restore it from any k of them, without a mesh
     #[command(subcommand)]
     Codec(codec::CodecCommand),
@@ -339,6 +344,12 @@ mod tests {
             "truckee check -r home: --verify --repair",
             "truckee manifest home: --json",
             "truckee import http://127.0.0.1:3456/uri/URI:DIR2:a:b home:old",
+            "truckee drain storage-03",
+            "truckee drain --dir d --no-wait",
+            "truckee drain --dir d --status --json",
+            "truckee drain storage-03 --undo",
+            "truckee revoke storage-03",
+            "truckee revoke storage-03 --dir d --yes --json",
             "truckee codec encode f -k 3 -n 10",
             "truckee codec decode a b c -o f",
             "truckee completions zsh",
@@ -353,6 +364,12 @@ mod tests {
             "truckee get x --length 0",
             "truckee top --interval 0",
             "truckee top --interval 61",
+            "truckee drain",
+            "truckee drain a --dir d",
+            "truckee drain a --undo --status",
+            "truckee revoke",
+            "truckee revoke a --json",
+            "truckee revoke a --dir d --cluster c",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

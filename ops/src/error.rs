@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use truckee_nodes::control::ControlError;
+
 use crate::codec::CodecError;
 use crate::exit::Exit;
 
@@ -289,6 +291,24 @@ pub enum CliError {
     /// A run was ended early, and what it saw until then was right.
     #[error("the run ended early; what was seen until then was right")]
     EndedEarly,
+    /// The operator's node cannot be asked.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// It was asked, and did nothing.
+    #[error("{sentence}")]
+    NodeRefused {
+        /// Its own sentence.
+        sentence: String,
+    },
+    /// A node that was to be emptied is not; the line before says how far it is.
+    #[error("the node must not be taken away yet")]
+    NotDrained,
+    /// What cannot be undone was not confirmed.
+    #[error("nothing was done: {hint}")]
+    Unconfirmed {
+        /// What to do.
+        hint: &'static str,
+    },
     /// A file could not be split or restored.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -328,6 +348,12 @@ impl CliError {
             CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
             CliError::ChaosInUse { .. } | CliError::Unhealed { .. } => Exit::Refused,
             CliError::NoCluster { .. } => Exit::Usage,
+            CliError::Control(ControlError::NotRunning(_) | ControlError::NoAnswer { .. }) => {
+                Exit::Unreachable
+            }
+            CliError::NotDrained | CliError::NodeRefused { .. } | CliError::Unconfirmed { .. } => {
+                Exit::Refused
+            }
             CliError::Violated { .. } => Exit::Violated,
             CliError::Beyond { .. } => Exit::Beyond,
             CliError::CutOff | CliError::EndedEarly => Exit::Interrupted,

@@ -18,6 +18,7 @@ pub mod codec;
 mod copy;
 mod date;
 mod doctor;
+mod drain;
 mod drive;
 pub mod error;
 pub mod exit;
@@ -29,8 +30,10 @@ mod interrupt;
 pub mod load;
 mod manual;
 mod node;
+mod operator;
 mod output;
 mod parallel;
+mod revoke;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -87,6 +90,8 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Load(args) => load::run(&args),
         Command::Chaos(args) => chaos::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Revoke(args) => revoke::run(&args),
         Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
         Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),
     };

@@ -7,7 +7,8 @@ use truckee_tests::rig::{self, Cluster, until};
 
 use crate::program;
 
-fn hurried() -> Cluster {
+/// A cluster of ten peers that lose no time.
+pub(crate) fn hurried() -> Cluster {
     let mut cluster = Cluster::start(program());
     cluster.hurry_healing();
     cluster
@@ -27,7 +28,8 @@ fn shares(cluster: &Cluster, without: &[&str]) -> BTreeMap<String, BTreeSet<Stri
     files
 }
 
-fn wait_whole(cluster: &Cluster, what: &str, files: usize, without: &[&str]) {
+/// Waits until all ten shares of each of `files` files lie on disks of peers other than `without`.
+pub(crate) fn wait_whole(cluster: &Cluster, what: &str, files: usize, without: &[&str]) {
     until(what, || {
         let shares = shares(cluster, without);
         (shares.len() == files && shares.values().all(|numbers| numbers.len() == 10)).then_some(())

@@ -15,6 +15,7 @@ mod full;
 mod healing;
 mod healing_costs;
 mod lifecycle;
+mod moving;
 mod round_trip;
 mod strangers;
 mod survival;

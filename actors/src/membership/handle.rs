@@ -46,6 +46,12 @@ pub enum RevokeFailed {
     /// The actor is being started again or has ended.
     #[error("the node's membership does not run now; try again")]
     NotRunning,
+    /// Everybody hears of it, but this node does not remember it.
+    #[error(
+        "the node is revoked and the others are told, but the introducer could not write that to its disk and may \
+         forget it at a restart; look into its log, make room on its disk, and revoke again"
+    )]
+    NotWritten,
 }
 
 struct Shared {
@@ -158,7 +164,7 @@ impl MembershipHandle {
         matches!(self.status(), JoinStatus::Member { .. })
     }
 
-    /// Ends the membership of a node; everybody will hear of it.
+    /// Ends the membership of a node; everybody will hear of it. Resolves when this node has it on its disk.
     ///
     /// # Errors
     /// [`RevokeFailed`].
@@ -168,10 +174,7 @@ impl MembershipHandle {
             .slot
             .tell(Revoke(node, asker))
             .map_err(|_| RevokeFailed::NotRunning)?;
-        answer
-            .await
-            .map_err(|_| RevokeFailed::NotRunning)?
-            .map_err(RevokeFailed::from)
+        answer.await.map_err(|_| RevokeFailed::NotRunning)?
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use truckee_engine::invite::{Address, InviteSecret};
+use truckee_engine::membership::RevokeError;
 use truckee_engine::time::Mono;
 use truckee_wire::message::{Failure, FailureCode, JoinSecret, Request, RequestKind, Response, Roles};
 
@@ -260,6 +261,36 @@ async fn a_wrong_secret_is_refused_and_the_reason_is_kept() {
         Err(Refusal::Revoked),
         "also after a restart"
     );
+}
+
+#[actix::test]
+async fn a_revocation_is_answered_when_it_is_on_the_disk_and_not_otherwise() {
+    let dir = TempDir::new().expect("directory");
+    let introducer = start(
+        prepared(&dir, &INTRODUCER).expect("begins"),
+        &INTRODUCER,
+        &Arc::default(),
+    )
+    .await;
+    // Several at once: each waits for a write that has its own tombstone.
+    let (one, two) = (id(&MEMBER), id(&STRANGER));
+    let both = tokio::join!(introducer.handle.revoke(one), introducer.handle.revoke(two));
+    assert_eq!(both, (Ok(()), Ok(())));
+    let cache = Cache::new(dir.path().join("roster.bin"));
+    let written = cache.load().expect("readable").expect("there");
+    assert_eq!(written.tombstones.len(), 2, "nobody was stopped for it");
+    assert_eq!(introducer.handle.revoke(one).await, Ok(()), "twice is once");
+
+    std::fs::remove_dir_all(dir.path()).expect("its disk is gone");
+    let third = NodeId([3; 32]);
+    let lost = introducer.handle.revoke(third).await;
+    assert_eq!(lost, Err(RevokeFailed::NotWritten));
+    assert_eq!(
+        introducer.handle.admit(third, None),
+        Err(Refusal::Revoked),
+        "it counts as long as the node runs"
+    );
+    assert!(stop_all(&introducer.root).await.is_empty());
 }
 
 #[actix::test]

@@ -355,6 +355,7 @@ async fn a_flipped_bit_is_found_though_nobody_reads() {
         quota_bytes: 1 << 30,
         reserve_bytes: 0,
         epoch: 1,
+        draining: false,
         software: "test".to_owned(),
         limits: Limits::default(),
     };

@@ -34,6 +34,7 @@ async fn rig_on(dir: TempDir, disk: Arc<dyn Disk>, start: StartSpace, quota_byte
         quota_bytes,
         reserve_bytes: 0,
         epoch: 1,
+        draining: false,
         software: String::from("test"),
         limits: Limits::default(),
     };

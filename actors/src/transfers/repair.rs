@@ -58,6 +58,8 @@ pub struct RepairSpec {
     pub candidates: Vec<NodeId>,
     /// Those of them that take new shares.
     pub takers: BTreeSet<NodeId>,
+    /// Those of them that are being emptied: what they hold is made again elsewhere.
+    pub draining: BTreeSet<NodeId>,
     /// How fast; none: as fast as it goes.
     pub rate: Option<Rate>,
 }
@@ -91,6 +93,7 @@ impl Transfers {
                 ueb_hash: spec.ueb_hash,
                 candidates: spec.candidates,
                 takers: spec.takers,
+                draining: spec.draining,
                 upload: upload.into(),
                 window_bytes: WINDOW_BYTES,
                 paced: spec.rate.is_some(),

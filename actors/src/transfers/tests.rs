@@ -47,6 +47,7 @@ impl FakePeer {
             quota_bytes: 1 << 40,
             reserve_bytes: 0,
             epoch: 1,
+            draining: false,
             software: String::from("test"),
             limits: Limits::default(),
         };

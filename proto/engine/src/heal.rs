@@ -15,6 +15,9 @@
 //!   presumed to hold one of the missing shares of each file, unless so few are left that waiting is worse
 //!   ([`verdict::is_urgent`]). After it, or once it is no member any more, it counts for nothing.
 //! - A file is repaired when it has been short for the settle time: shares of an upload become visible one after the other.
+//! - What a node holds that is being emptied (it *drains*) can be read, and is to be made again elsewhere. Files that lack
+//!   nothing else are in no danger and go last. Such a node looks itself whether all of its files have moved
+//!   ([`EvacuationReport`]). Nothing is removed anywhere.
 //! - Of all short files the one with the fewest shares beyond k goes first. Few repairs run at once. One that failed, or could
 //!   not place all, rests before it is tried again, longer each time.
 //! - Two nodes that see the mesh differently may both keep a bucket, or repair the same file; that costs work and does no
@@ -23,6 +26,7 @@
 //! Bounded: one page of each node in memory, short files ([`FILES_MAX`]; more are found again by later rounds), requests out.
 //! Not promised: that what nodes say they hold is there; the repair finds that out, and the scrubber of that node.
 
+mod evacuation;
 mod files;
 mod listing;
 mod members;
@@ -42,6 +46,8 @@ use truckee_grid::ids::{NodeId, StorageIndex};
 use truckee_grid::placement::Candidate;
 use truckee_wire::message::{Lane, Request, Response};
 
+pub use self::evacuation::EvacuationReport;
+use self::evacuation::{Evacuation, Look};
 use self::files::ShortFiles;
 use self::listing::Listing;
 use self::members::Members;
@@ -86,8 +92,6 @@ pub struct Config {
 }
 
 /// What the shell has to do, in this order.
-// An effect is made, carried out and gone: it is never kept in numbers.
-#[expect(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send a request and report its end by [`Healer::handle_answer`].
@@ -121,6 +125,8 @@ pub struct RepairOrder {
     pub candidates: Vec<Candidate>,
     /// Those of them that take new shares.
     pub takers: BTreeSet<NodeId>,
+    /// Those of them that are being emptied.
+    pub draining: BTreeSet<NodeId>,
 }
 
 /// What came of a repair.
@@ -155,12 +161,14 @@ pub struct Healer {
     phase: Phase,
     round_at: Mono,
     /// Buckets of this round that are still to be listed, the next one last.
-    to_list: Vec<Bucket>,
+    to_list: Vec<(Bucket, Look)>,
     /// Not before this is the next page asked for.
     list_at: Mono,
     files: ShortFiles,
     /// What was found in the buckets that are not whole.
     tallies: BTreeMap<Bucket, Tally>,
+    /// While this node is being emptied, and said so in the last round.
+    evacuation: Option<Evacuation>,
     calls: Calls<Purpose>,
     report: HealReport,
     effects: VecDeque<Effect>,
@@ -180,6 +188,7 @@ impl Healer {
             to_list: Vec::new(),
             list_at: now,
             tallies: BTreeMap::new(),
+            evacuation: None,
             calls: Calls::new(),
             report: HealReport::default(),
             effects: VecDeque::new(),
@@ -207,6 +216,12 @@ impl Healer {
     /// A repair has ended.
     pub fn handle_repaired(&mut self, now: Mono, si: StorageIndex, result: Repaired) {
         self.files.repaired(now, &si, result);
+        self.go_on(now);
+    }
+
+    /// Somebody waits for news: the next round begins now, or when the one under way has ended.
+    pub fn handle_look(&mut self, now: Mono) {
+        self.round_at = self.round_at.min(now);
         self.go_on(now);
     }
 
@@ -252,7 +267,10 @@ impl Healer {
     #[must_use]
     pub fn report(&self) -> HealReport {
         let mut report = HealReport {
-            short_files: self.files.len() as u64,
+            short_files: self.files.short_count() as u64,
+            leaving_files: self.files.leaving_count() as u64,
+            takers: self.members.takers().len() as u64,
+            evacuation: self.evacuation.as_ref().map(Evacuation::report),
             repairing: self.files.under_way() as u64,
             buckets_to_list: self.to_list.len() as u64,
             margin_least: self.files.margin_least(),
@@ -294,6 +312,7 @@ impl Healer {
                 si,
                 candidates: self.members.present().cloned().collect(),
                 takers: self.members.takers(),
+                draining: self.members.draining(),
             }));
         }
     }

@@ -10,7 +10,8 @@
 //!   Without one it is the file that the most nodes hold shares of, if they have k different ones; if two files have as
 //!   many nodes, or the one with the most lacks shares, nothing is built: a node that lies alone must not have what it
 //!   made up spread by others. Other files are reported as conflicts, and their holders get no shares.
-//! - Missing is what nobody who answered holds. [`placement::assign`] says where it goes: to takers without a share first,
+//! - Missing is what nobody who answered and stays holds: a share on a node that is being emptied is read, made again
+//!   elsewhere, and left where it is. [`placement::assign`] says where it goes: to takers without a share first,
 //!   in their order, and only when all have one to the least loaded. It also gives shares that exist only beside others
 //!   on one node a second copy on takers that have none. So a repair spreads what was crowded, and a file whose shares all
 //!   exist may still be repaired when nodes were added. Who did not answer gets nothing.
@@ -102,6 +103,8 @@ pub struct Config {
     pub candidates: Vec<NodeId>,
     /// Those of them that take new shares: neither full nor about to leave.
     pub takers: BTreeSet<NodeId>,
+    /// Those of them that are being emptied: what they hold is read, and counts as missing.
+    pub draining: BTreeSet<NodeId>,
     /// Name of this attempt; random.
     pub upload: UploadId,
     /// Bytes of blocks that may be held.

@@ -19,6 +19,7 @@
 
 mod config;
 mod done;
+mod draining;
 mod faults;
 mod inventory;
 pub mod model;
@@ -156,12 +157,13 @@ pub struct Store {
     measure_at: Mono,
     measuring: bool,
     stopping: bool,
+    draining: bool,
 }
 
 impl Store {
     /// A store with what was found on its disk.
     pub fn new(config: StoreConfig, start: StartSpace, now: Mono) -> Store {
-        let epoch = config.epoch;
+        let (epoch, draining) = (config.epoch, config.draining);
         let space = Space::new(
             config.quota_bytes,
             config.reserve_bytes,
@@ -188,6 +190,7 @@ impl Store {
             measure_at: now + MEASURE_EVERY,
             measuring: false,
             stopping: false,
+            draining,
         }
     }
 
@@ -350,6 +353,8 @@ impl Store {
             used_bytes: self.space.used(),
             available_bytes: self.space.available(),
             open_shares: self.open.len(),
+            unfinished_shares: self.unfinished_shares(),
+            draining: self.draining,
             ..self.report
         }
     }
@@ -360,7 +365,7 @@ impl Store {
             share_count: self.report.share_count,
             used_bytes: self.space.used(),
             available_bytes: self.space.available(),
-            accepts_shares: !self.stopping && self.space.available() > 0,
+            accepts_shares: !self.stopping && !self.draining && self.space.available() > 0,
             uptime: now.saturating_sub(self.started),
             software: self.config.software.clone(),
         }

@@ -13,6 +13,8 @@ use crate::time::Mono;
 struct Short {
     /// Shares beyond k.
     margin: usize,
+    /// It has all shares, and some are to be made again elsewhere: it is in no danger.
+    leaving: bool,
     at: At,
     /// Repairs in a row that did not make it whole.
     failures: u32,
@@ -35,8 +37,9 @@ pub(super) struct ShortFiles {
     waiting: BTreeSet<(Mono, StorageIndex)>,
     /// Those that are ready: the fewest shares beyond k first.
     ready: BTreeSet<(usize, StorageIndex)>,
-    /// How many have so many shares beyond k.
+    /// How many that lack shares have so many beyond k.
     margins: BTreeMap<usize, usize>,
+    leaving: usize,
     under_way: usize,
 }
 
@@ -48,28 +51,40 @@ impl ShortFiles {
             waiting: BTreeSet::new(),
             ready: BTreeSet::new(),
             margins: BTreeMap::new(),
+            leaving: 0,
             under_way: 0,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.files.len()
+    /// Those that lack shares.
+    pub(super) fn short_count(&self) -> usize {
+        self.files.len() - self.leaving
+    }
+
+    /// Those that lack none and are repaired all the same.
+    pub(super) fn leaving_count(&self) -> usize {
+        self.leaving
     }
 
     pub(super) fn under_way(&self) -> usize {
         self.under_way
     }
 
-    /// The fewest shares beyond k that any of them has.
+    /// The fewest shares beyond k that any has which lacks some.
     pub(super) fn margin_least(&self) -> Option<u64> {
         self.margins.first_key_value().map(|(margin, _)| *margin as u64)
     }
 
     /// The file is short. One that is new has to settle first; when there is no room, it takes that of the least endangered
     /// that is ready, or is not kept.
-    pub(super) fn short(&mut self, now: Mono, si: StorageIndex, margin: usize) {
+    pub(super) fn short(&mut self, now: Mono, si: StorageIndex, margin: usize, leaving: bool) {
         if let Some(short) = self.take(&si) {
-            self.put(si, Short { margin, ..short });
+            let now_known = Short {
+                margin,
+                leaving,
+                ..short
+            };
+            self.put(si, now_known);
             return;
         }
         if self.files.len() >= FILES_MAX {
@@ -80,6 +95,7 @@ impl ShortFiles {
         }
         let short = Short {
             margin,
+            leaving,
             at: At::Waiting(now + self.settle),
             failures: 0,
         };
@@ -147,7 +163,9 @@ impl ShortFiles {
             At::Ready => self.ready.remove(&(short.margin, *si)),
             At::UnderWay => false,
         };
-        if let Some(count) = self.margins.get_mut(&short.margin) {
+        if short.leaving {
+            self.leaving -= 1;
+        } else if let Some(count) = self.margins.get_mut(&short.margin) {
             *count -= 1;
             if *count == 0 {
                 self.margins.remove(&short.margin);
@@ -162,7 +180,11 @@ impl ShortFiles {
             At::Ready => self.ready.insert((short.margin, si)),
             At::UnderWay => false,
         };
-        *self.margins.entry(short.margin).or_default() += 1;
+        if short.leaving {
+            self.leaving += 1;
+        } else {
+            *self.margins.entry(short.margin).or_default() += 1;
+        }
         self.files.insert(si, short);
     }
 }

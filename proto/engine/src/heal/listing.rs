@@ -7,6 +7,7 @@ use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{NodeId, StorageIndex};
 use truckee_wire::message::{ListShares, Request, Response, SharesListed};
 
+use super::evacuation::{EvacuationTally, Look, Watched};
 use super::members::{Mark, Settled};
 use super::merge::Merge;
 use super::report::Tally;
@@ -22,11 +23,17 @@ const REST: Duration = Duration::from_millis(200);
 /// What a page costs at least, in shares: with it the buckets of an empty node are listed within ten seconds or so, whatever
 /// the number of nodes, and a start is hardly felt.
 const PAGE_COST: u32 = 50;
+/// The same for a page of this node's own, which crosses no network: all its buckets are looked at within seconds.
+const OWN_PAGE_COST: u32 = 10;
 
 /// A bucket that is being listed.
 #[derive(Debug)]
 pub(super) struct Listing {
     bucket: Bucket,
+    look: Look,
+    /// Whether this node keeps the bucket, or only wants to know what became of its own shares.
+    kept: bool,
+    draining: BTreeSet<NodeId>,
     merge: Merge,
     /// Of the first page of each node.
     marks: Vec<Mark>,
@@ -36,6 +43,7 @@ pub(super) struct Listing {
     spare_nodes: usize,
     short: BTreeSet<StorageIndex>,
     tally: Tally,
+    evacuation: EvacuationTally,
 }
 
 impl Listing {
@@ -53,14 +61,23 @@ impl Listing {
 impl Healer {
     /// Begins with the next bucket, or ends the round.
     pub(super) fn next_bucket(&mut self, now: Mono) {
-        let Some(bucket) = self.to_list.pop() else {
+        let Some((bucket, look)) = self.to_list.pop() else {
             self.phase = Phase::Resting;
             self.report.rounds += 1;
+            if let Some(evacuation) = &mut self.evacuation {
+                evacuation.end_round();
+            }
             return;
         };
-        let present: Vec<NodeId> = self.members.present().map(|member| member.id).collect();
+        let present: Vec<NodeId> = match look {
+            Look::Own => vec![self.config.own],
+            Look::All => self.members.present().map(|member| member.id).collect(),
+        };
         self.phase = Phase::Listing(Listing {
             bucket,
+            look,
+            kept: look == Look::All && self.members.keeps(bucket),
+            draining: self.members.draining(),
             merge: Merge::new(present),
             marks: Vec::new(),
             away: self.members.in_grace(now),
@@ -68,6 +85,7 @@ impl Healer {
             spare_nodes: usize::MAX,
             short: BTreeSet::new(),
             tally: Tally::default(),
+            evacuation: EvacuationTally::default(),
         });
     }
 
@@ -103,7 +121,11 @@ impl Healer {
                 listing.mark(node, &page);
                 let listed = page.shares.len() as u32;
                 self.report.shares_listed += u64::from(listed);
-                let pause = Duration::from_secs(1) * listed.max(PAGE_COST) / LISTED_PER_SECOND_MAX;
+                let least = match listing.look {
+                    Look::Own => OWN_PAGE_COST,
+                    Look::All => PAGE_COST,
+                };
+                let pause = Duration::from_secs(1) * listed.max(least) / LISTED_PER_SECOND_MAX;
                 self.list_at = self.list_at.max(now) + pause;
                 if !listing.merge.page(&node, page) {
                     self.give_bucket_up(now);
@@ -125,6 +147,9 @@ impl Healer {
             self.effects.push_back(super::Effect::CancelSend { token });
         }
         self.report.lists_failed += 1;
+        if let (Phase::Listing(listing), Some(evacuation)) = (&self.phase, &mut self.evacuation) {
+            evacuation.forget(listing.bucket);
+        }
         self.next_bucket(now);
     }
 
@@ -133,7 +158,13 @@ impl Healer {
             return;
         };
         while let Some(file) = listing.merge.next_file() {
-            let judged = verdict::judge(&file, listing.away);
+            listing
+                .evacuation
+                .count(&file, self.config.own, &listing.draining);
+            if !listing.kept {
+                continue;
+            }
+            let judged = verdict::judge(&file, listing.away, &listing.draining);
             listing.tally.contradicted += u64::from(judged.contradicted);
             listing.tally.surplus += judged.surplus as u64;
             match judged.verdict {
@@ -147,7 +178,11 @@ impl Healer {
                 Verdict::Unreadable => listing.tally.unreadable += 1,
                 Verdict::Short { margin } => {
                     listing.short.insert(file.si);
-                    self.files.short(now, file.si, margin);
+                    self.files.short(now, file.si, margin, false);
+                }
+                Verdict::Leaving { margin } => {
+                    listing.short.insert(file.si);
+                    self.files.short(now, file.si, margin, true);
                 }
             }
         }
@@ -158,6 +193,31 @@ impl Healer {
             return;
         };
         self.report.buckets_listed += 1;
+        if listing.look == Look::Own && listing.evacuation.holds_any() {
+            // Where its shares are besides is asked next.
+            self.to_list.push((listing.bucket, Look::All));
+        } else {
+            self.watch(&listing);
+        }
+        if listing.kept {
+            self.keep(listing);
+        }
+    }
+
+    /// What becomes of this node's own shares, while it is being emptied.
+    fn watch(&mut self, listing: &Listing) {
+        let asked_itself = listing.marks.iter().any(|(node, ..)| *node == self.config.own);
+        if let Some(evacuation) = self.evacuation.as_mut().filter(|_| asked_itself) {
+            let watched = Watched {
+                marks: listing.marks.clone(),
+                tally: listing.evacuation,
+            };
+            evacuation.saw(listing.bucket, watched);
+        }
+    }
+
+    /// What a keeper remembers of a bucket.
+    fn keep(&mut self, listing: Listing) {
         self.files
             .retain_in(listing.bucket, |si| listing.short.contains(si));
         if listing.short.is_empty() && listing.tally.unreadable == 0 {
@@ -166,6 +226,7 @@ impl Healer {
                 marks: listing.marks,
                 spare_nodes: listing.spare_nodes,
                 presumed_nodes: if presumed { listing.away } else { 0 },
+                draining: listing.draining,
             };
             self.members.settle(listing.bucket, settled);
         } else {

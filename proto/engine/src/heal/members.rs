@@ -36,6 +36,8 @@ pub(super) struct Settled {
     pub(super) spare_nodes: usize,
     /// So many others were away, and presumed to hold what was missing.
     pub(super) presumed_nodes: usize,
+    /// Of those that were asked, the ones that were being emptied.
+    pub(super) draining: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -123,12 +125,29 @@ impl Members {
 
     /// Those of them that take new shares.
     pub(super) fn takers(&self) -> BTreeSet<NodeId> {
-        let accepts = |known: &&Known| known.inventory.as_ref().is_some_and(|said| said.accepts_shares);
+        self.which(|said| said.accepts_shares && !said.draining)
+    }
+
+    /// Those of them that are being emptied.
+    pub(super) fn draining(&self) -> BTreeSet<NodeId> {
+        self.which(|said| said.draining)
+    }
+
+    fn which(&self, of: impl Fn(&Inventory) -> bool) -> BTreeSet<NodeId> {
+        let fits = |known: &&Known| known.inventory.as_ref().is_some_and(&of);
         self.all
             .values()
-            .filter(accepts)
+            .filter(fits)
             .map(|known| known.member.id)
             .collect()
+    }
+
+    /// Whether each node answers and has as much of the bucket as it had.
+    pub(super) fn unchanged(&self, bucket: Bucket, marks: &[Mark]) -> bool {
+        marks.iter().all(|(id, epoch, count)| {
+            let said = self.all.get(id).and_then(|known| known.inventory.as_ref());
+            said.is_some_and(|said| (said.epoch, count_of(said, bucket)) == (*epoch, *count))
+        })
     }
 
     /// Nodes that do not answer and may come back with all they hold.
@@ -160,6 +179,9 @@ impl Members {
         let Some(settled) = self.settled.get(&bucket) else {
             return false;
         };
+        if self.draining() != settled.draining {
+            return false;
+        }
         let known = |id: &NodeId| settled.marks.iter().any(|(marked, ..)| marked == id);
         if !self.present().all(|member| known(&member.id)) {
             return false;

@@ -1,5 +1,7 @@
 //! How things stand, for metrics and people.
 
+use super::evacuation::EvacuationReport;
+
 /// What was found in one bucket that is not whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -14,6 +16,12 @@ pub(super) struct Tally {
 pub struct HealReport {
     /// Files that lack shares which can be made again.
     pub short_files: u64,
+    /// Files that lack none, some of whose shares are to be made again because their nodes are being emptied.
+    pub leaving_files: u64,
+    /// Nodes that answered in the last round and take shares.
+    pub takers: u64,
+    /// While this node is being emptied: how far.
+    pub evacuation: Option<EvacuationReport>,
     /// Shares beyond k of the most endangered of them; `None` without any.
     pub margin_least: Option<u64>,
     /// Repairs under way.

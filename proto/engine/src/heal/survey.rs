@@ -4,6 +4,7 @@ use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Request, Response};
 
+use super::evacuation::Look;
 use super::{Healer, Phase, Purpose};
 use crate::time::Mono;
 use crate::transfer::Verdict;
@@ -32,19 +33,35 @@ impl Healer {
         }
     }
 
+    /// Begins or ends the watch over this node's own evacuation. A node that did not tell itself what it has knows nothing.
+    fn watch_evacuation(&mut self, now: Mono) {
+        let draining = self.members.draining();
+        if draining.contains(&self.config.own) {
+            let evacuation = self.evacuation.get_or_insert_default();
+            evacuation.begin_round(now, &draining);
+        } else {
+            self.evacuation = None;
+        }
+    }
+
     fn end_survey(&mut self, now: Mono) {
         if !matches!(self.phase, Phase::Surveying { out: 0 }) {
             return;
         }
         self.report.nodes_in_grace = self.members.in_grace(now) as u64;
+        self.watch_evacuation(now);
         for bucket in Bucket::all() {
-            if !self.members.keeps(bucket) {
+            let look = if !self.members.keeps(bucket) {
                 self.members.forget(bucket);
                 self.tallies.remove(&bucket);
                 self.files.retain_in(bucket, |_| false);
-            } else if !self.members.is_settled(bucket, now) {
-                self.to_list.push(bucket);
-            }
+                None
+            } else {
+                (!self.members.is_settled(bucket, now)).then_some(Look::All)
+            };
+            let watch = || self.evacuation.as_ref()?.look(bucket, &self.members);
+            self.to_list
+                .extend(look.or_else(watch).map(|look| (bucket, look)));
         }
         // A node's patience ends: what it held is to be made again then, not a round later.
         if let Some(end) = self.members.next_grace_end(now) {

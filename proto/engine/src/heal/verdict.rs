@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truckee_grid::ids::NodeId;
 use truckee_grid::params::Coding;
+use truckee_wire::message::ListedShare;
 
 use super::merge::FileSeen;
 
@@ -22,6 +23,11 @@ pub(super) enum Verdict {
     },
     /// Shares are missing and can be made again.
     Short {
+        /// Shares beyond k.
+        margin: usize,
+    },
+    /// All shares are there, some on nodes that are being emptied alone: these are to be made again elsewhere.
+    Leaving {
         /// Shares beyond k.
         margin: usize,
     },
@@ -46,8 +52,8 @@ pub(super) fn is_urgent(coding: Coding, distinct: usize) -> bool {
     distinct.saturating_sub(coding.k()) < coding.recovery() / 2
 }
 
-/// Judges a file while `away` nodes are presumed to hold a share each.
-pub(super) fn judge(file: &FileSeen, away: usize) -> Judged {
+/// Judges a file while `away` nodes are presumed to hold a share each, and what `draining` nodes hold is to be made again.
+pub(super) fn judge(file: &FileSeen, away: usize, draining: &BTreeSet<NodeId>) -> Judged {
     let mut claims: BTreeMap<(usize, usize), (Coding, BTreeSet<NodeId>)> = BTreeMap::new();
     for (node, share) in &file.holders {
         let key = (share.coding.k(), share.coding.n());
@@ -68,30 +74,44 @@ pub(super) fn judge(file: &FileSeen, away: usize) -> Judged {
         };
     };
     let of_file = || file.holders.iter().filter(|(_, share)| share.coding == coding);
-    let distinct = of_file()
-        .map(|(_, share)| share.place.share)
-        .collect::<BTreeSet<_>>()
-        .len();
+    let staying = || of_file().filter(|(node, _)| !draining.contains(node));
+    let distinct = numbers(of_file());
+    let stays = numbers(staying());
     let mut load: BTreeMap<NodeId, usize> = BTreeMap::new();
     for (node, _) in of_file() {
         *load.entry(*node).or_default() += 1;
     }
-    let verdict = verdict(coding, distinct, away, load.into_values().max().unwrap_or(1));
+    let load_max = load.into_values().max().unwrap_or(1);
     Judged {
-        verdict,
+        verdict: verdict(coding, (distinct, stays), away, load_max),
         contradicted,
-        surplus: of_file().count() - distinct,
+        // A copy on a node that is being emptied is about to go, and was meant to be made.
+        surplus: staying().count() - stays,
     }
 }
 
-fn verdict(coding: Coding, distinct: usize, away: usize, load_max: usize) -> Verdict {
+/// How many different shares there are.
+fn numbers<'a>(holders: impl Iterator<Item = &'a (NodeId, ListedShare)>) -> usize {
+    holders
+        .map(|(_, share)| share.place.share)
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
+/// `distinct` different shares can be read, `stays` of them on nodes that stay.
+fn verdict(coding: Coding, (distinct, stays): (usize, usize), away: usize, load_max: usize) -> Verdict {
     let missing = coding.n() - distinct;
     let Some(margin) = distinct.checked_sub(coding.k()) else {
         return Verdict::Unreadable;
     };
     let spare_nodes = margin.saturating_sub(coding.recovery() / 2) / load_max;
-    if missing == 0 {
+    if stays == coding.n() {
         Verdict::Whole { spare_nodes }
+    } else if missing == 0 {
+        Verdict::Leaving { margin }
+    } else if stays < distinct {
+        // What leaves is nowhere else: a node that is away is no reason to wait with that.
+        Verdict::Short { margin }
     } else if missing <= away && !is_urgent(coding, distinct) {
         Verdict::Presumed { spare_nodes }
     } else {

@@ -114,6 +114,11 @@ impl RosterView {
             .filter(move |member| member.grant().runs_at(now))
     }
 
+    /// All members, whether or not their grants run, by id.
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.members.values()
+    }
+
     /// One member, whether or not its grant runs.
     pub fn member(&self, node: NodeId) -> Option<&Arc<Member>> {
         self.members.get(&node)

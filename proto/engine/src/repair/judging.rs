@@ -176,10 +176,12 @@ impl Repair {
             peer.responded && self.config.takers.contains(&peer.id) && !unfit.contains(&peer.id)
         });
         self.ring = takers.map(|peer| peer.id).collect();
+        self.ring.retain(|id| !self.config.draining.contains(id));
         let coding = known.shape.coding;
-        let held: BTreeSet<ShareNumber> = self.before.iter().map(|(_, share)| *share).collect();
+        let staying: Vec<(NodeId, ShareNumber)> = self.staying().collect();
+        let held: BTreeSet<ShareNumber> = staying.iter().map(|(_, share)| *share).collect();
         let mut placed = BTreeSet::new();
-        for (share, id) in placement::assign(&self.ring, coding, &self.before) {
+        for (share, id) in placement::assign(&self.ring, coding, &staying) {
             placed.insert(share);
             let peer = self.peer_of(&id);
             self.goals.push(Goal::new(share, held.contains(&share), peer));
@@ -191,6 +193,12 @@ impl Repair {
         {
             self.goals.push(Goal::new(share, false, None));
         }
+    }
+
+    /// What is held where, without the nodes that are being emptied.
+    pub(super) fn staying(&self) -> impl Iterator<Item = (NodeId, ShareNumber)> + '_ {
+        let held = self.before.iter().copied();
+        held.filter(|(id, _)| !self.config.draining.contains(id))
     }
 
     pub(super) fn peer_of(&self, id: &NodeId) -> Option<usize> {

@@ -36,6 +36,8 @@ pub struct StoreConfig {
     pub reserve_bytes: u64,
     /// Random, new at each start of the process, not 0: what is counted is counted from then on.
     pub epoch: u64,
+    /// As [`super::Store::set_draining`] would say at the start.
+    pub draining: bool,
     /// Name and version, for status.
     pub software: String,
     /// Bounds.
@@ -95,6 +97,10 @@ pub struct StoreReport {
     pub available_bytes: u64,
     /// Open shares.
     pub open_shares: usize,
+    /// Open shares, and those that came in one message and are not durable yet.
+    pub unfinished_shares: usize,
+    /// Whether the store takes no shares because it is being emptied.
+    pub draining: bool,
     /// Bytes on their way to the disk.
     pub write_bytes_in_flight: u64,
     /// Reads on their way to the disk.

@@ -71,6 +71,7 @@ impl Store {
             epoch: self.changes.epoch,
             changes: self.changes.counts.clone(),
             accepts_shares: self.status(now).accepts_shares,
+            draining: self.draining,
         }
     }
 

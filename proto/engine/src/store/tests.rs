@@ -10,6 +10,7 @@ use truckee_wire::message::{AbortShare, CloseShare, FindShares, OpenShare, PutSh
 use super::model::ModelDisk;
 use super::*;
 
+mod draining;
 mod inventory;
 mod random;
 
@@ -163,6 +164,7 @@ pub(super) fn config(limits: Limits) -> StoreConfig {
         quota_bytes: 1 << 30,
         reserve_bytes: 0,
         epoch: 7,
+        draining: false,
         software: "test 1".to_owned(),
         limits,
     }

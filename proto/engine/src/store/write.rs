@@ -88,6 +88,13 @@ impl Store {
                 "the node is stopping and takes no new shares",
             ));
         }
+        if self.draining {
+            // Not busy: it will not take it later either.
+            return Err(Failure::new(
+                FailureCode::Full,
+                "the node is being emptied and takes no new shares",
+            ));
+        }
         Ok(())
     }
 

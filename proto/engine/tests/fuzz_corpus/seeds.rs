@@ -194,6 +194,7 @@ fn answers() -> Vec<Result<Response, Failure>> {
             epoch: 9,
             changes: vec![1; Bucket::COUNT],
             accepts_shares: true,
+            draining: false,
         })),
         Ok(Response::SharesListed(SharesListed {
             epoch: 9,

@@ -26,6 +26,7 @@ pub(super) fn inventory_to_wire(inventory: &Inventory) -> Result<schema::Invento
         epoch: check_epoch(inventory.epoch)?,
         changes: changes.freeze(),
         accepts_shares: inventory.accepts_shares,
+        draining: inventory.draining,
     })
 }
 
@@ -36,6 +37,7 @@ pub(super) fn inventory_from_wire(inventory: &schema::Inventory) -> Result<Inven
         epoch: check_epoch(inventory.epoch)?,
         changes: counts.iter().map(|count| u32::from_be_bytes(*count)).collect(),
         accepts_shares: inventory.accepts_shares,
+        draining: inventory.draining,
     })
 }
 

@@ -255,16 +255,19 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
                 }))
             }
         ),
-        (1u64.., any::<u32>(), any::<bool>()).prop_map(|(epoch, seed, accepts_shares)| {
-            let changes = (0..Bucket::COUNT as u32)
-                .map(|index| seed.wrapping_mul(index))
-                .collect();
-            Ok(Response::Inventory(Inventory {
-                epoch,
-                changes,
-                accepts_shares,
-            }))
-        }),
+        (1u64.., any::<u32>(), any::<(bool, bool)>()).prop_map(
+            |(epoch, seed, (accepts_shares, draining))| {
+                let changes = (0..Bucket::COUNT as u32)
+                    .map(|index| seed.wrapping_mul(index))
+                    .collect();
+                Ok(Response::Inventory(Inventory {
+                    epoch,
+                    changes,
+                    accepts_shares,
+                    draining,
+                }))
+            }
+        ),
         (
             1u64..,
             any::<u32>(),

@@ -14,6 +14,8 @@ pub struct Inventory {
     pub changes: Vec<u32>,
     /// Whether new shares are taken.
     pub accepts_shares: bool,
+    /// Whether the node will be taken away: what it holds can be read, and is to be made again elsewhere.
+    pub draining: bool,
 }
 
 /// The place of a share in the order of all.

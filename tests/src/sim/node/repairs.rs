@@ -3,7 +3,7 @@
 //! What a repair says that it has placed is looked for where it says; the shares themselves are judged with all others,
 //! to the last bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use truckee_engine::repair::{Config, Effect, Repair, RepairReport, WINDOW_BYTES};
 use truckee_engine::time::Mono;
@@ -70,6 +70,7 @@ impl Repairs {
             si: order.si,
             ueb_hash: order.ueb_hash,
             takers: candidates.iter().copied().collect(),
+            draining: BTreeSet::new(),
             candidates,
             upload: UploadId(ctx.rng.array()),
             window_bytes: if ctx.rng.chance(500) { WINDOW_BYTES } else { 4096 },

@@ -70,6 +70,7 @@ impl Keeper {
             quota_bytes: 1 << 40,
             reserve_bytes: 0,
             epoch: 1,
+            draining: false,
             software: "simulated".into(),
             limits: Limits {
                 open_max: 24,

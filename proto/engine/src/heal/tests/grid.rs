@@ -54,6 +54,7 @@ pub(super) struct Peer {
     /// Answers lists with a failure.
     pub(super) broken: bool,
     pub(super) accepts: bool,
+    pub(super) draining: bool,
 }
 
 impl Peer {
@@ -122,6 +123,7 @@ impl Grid {
             up: true,
             broken: false,
             accepts: true,
+            draining: false,
         }
     }
 
@@ -168,8 +170,19 @@ impl Grid {
     }
 
     pub(super) fn holders(&self, si: &StorageIndex) -> BTreeMap<ShareNumber, usize> {
+        self.holders_but(si, &BTreeSet::new())
+    }
+
+    /// How many nodes that are up hold each share, some not counted.
+    pub(super) fn holders_but(
+        &self,
+        si: &StorageIndex,
+        without: &BTreeSet<NodeId>,
+    ) -> BTreeMap<ShareNumber, usize> {
         let mut holders = BTreeMap::new();
-        for peer in self.peers.values().filter(|peer| peer.up) {
+        let peers = self.peers.iter();
+        let counted = peers.filter(|(number, peer)| peer.up && !without.contains(&node(**number)));
+        for (_, peer) in counted {
             for place in peer.shares.iter().filter(|place| place.si == *si) {
                 *holders.entry(place.share).or_default() += 1;
             }
@@ -271,10 +284,10 @@ impl Grid {
 
     /// As a repair places shares: on takers without one first.
     fn repair(&mut self, order: &RepairOrder) -> Repaired {
-        let there = self.holders(&order.si);
-        if there.len() < self.coding.k() {
+        if self.holders(&order.si).len() < self.coding.k() {
             return Repaired::NotWhole;
         }
+        let there = self.holders_but(&order.si, &order.draining);
         for share in self.coding.shares().filter(|share| !there.contains_key(share)) {
             let load = |peer: &Peer| peer.shares.iter().filter(|place| place.si == order.si).count();
             let takers = self
@@ -301,7 +314,8 @@ fn answer(peer: &Peer, request: &Request, coding: Coding, seen: &mut Seen) -> Re
             Ok(Response::Inventory(Inventory {
                 epoch: peer.epoch,
                 changes: peer.changes.clone(),
-                accepts_shares: peer.accepts,
+                accepts_shares: peer.accepts && !peer.draining,
+                draining: peer.draining,
             }))
         }
         Request::ListShares(_) if peer.broken => Err(CallError::Refused(Failure::new(

@@ -68,6 +68,43 @@ fn crowded_shares_get_a_second_copy_on_nodes_that_have_none() {
 }
 
 #[test]
+fn what_is_on_a_node_that_drains_is_read_and_made_again_elsewhere() {
+    for len in [700, LEN] {
+        let (mut world, _, originals) = stored(12, len);
+        // All but three shares are lost, and of these two are on nodes that drain: they are needed to make any.
+        wipe(&mut world, 3..10);
+        let mut healer = Healer::of(&world);
+        healer.config.draining = BTreeSet::from([node(0), node(1)]);
+        // Not even when somebody takes them for takers.
+        let repaired = run_repair(&healer, &mut world);
+        let report = repaired.report();
+        assert_eq!(report.outcome, RepairOutcome::Complete);
+        assert_eq!(report.findings.placed.len(), 9, "all but the one that stays");
+        let on_draining = |placed: &&Placed| healer.config.draining.contains(&placed.peer);
+        assert_eq!(report.findings.placed.iter().find(on_draining), None);
+        assert!(
+            world.peer(0).shares.len() == 1 && world.peer(1).shares.len() == 1,
+            "nothing is removed"
+        );
+        world.peers.remove(&node(0));
+        world.peers.remove(&node(1));
+        is_whole(&world, &originals);
+    }
+}
+
+#[test]
+fn a_share_that_is_elsewhere_too_is_not_made_again_because_its_node_drains() {
+    let (mut world, _, originals) = stored(12, LEN);
+    let copy = world.peer(3).shares.clone();
+    world.peer(11).shares.extend(copy);
+    let mut healer = Healer::of(&world);
+    healer.config.draining = BTreeSet::from([node(3)]);
+    let repaired = run_repair(&healer, &mut world);
+    assert_eq!(repaired.report().outcome, RepairOutcome::Unneeded);
+    is_whole(&world, &originals);
+}
+
+#[test]
 fn without_takers_nothing_is_read_and_every_missing_share_is_named() {
     let (mut world, _, _) = stored(10, LEN);
     wipe(&mut world, 0..2);

@@ -36,6 +36,7 @@ impl Healer {
             ueb_hash: None,
             candidates: world.ids(),
             takers: world.ids().into_iter().collect(),
+            draining: BTreeSet::new(),
             upload: UploadId([4; 16]),
             window_bytes: WINDOW_BYTES,
             paced: false,

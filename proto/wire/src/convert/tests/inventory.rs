@@ -121,6 +121,7 @@ fn an_inventory_counts_every_bucket_of_an_epoch() {
             epoch,
             changes: vec![0; bytes].into(),
             accepts_shares: false,
+            draining: false,
         }))
     };
     inventory(1, 4096).expect("valid");
