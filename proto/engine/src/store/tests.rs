@@ -139,6 +139,7 @@ impl TestFile {
             si: self.si,
             share: ShareNumber(share),
             segment,
+            suspect: false,
         })
     }
 
