@@ -5,7 +5,7 @@
 //! supervisor; repairs under way are cancelled with it, and what they have open is forgotten by the nodes that hold it.
 //! After a panic a fresh one learns everything anew from the other nodes, which alone have state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +189,7 @@ impl Healer {
             candidates: ring_order(&si, &candidates),
             takers,
             draining,
+            distrusted: BTreeSet::new(),
             rate: Some(self.rate.clone()),
         };
         let transfers = self.start.transfers.clone();

@@ -61,6 +61,7 @@ pub use self::history::{Entry, History, KEPT_MAX, Operation, OperationKind, Tota
 pub use self::repair::{Rate, RepairSpec};
 pub use truckee_engine::check::{CheckReport, CorruptShare, Corruption};
 pub use truckee_engine::download::TooFewShares;
+pub use truckee_engine::repair::{RepairFailed, RepairOutcome, RepairReport};
 pub use truckee_engine::transfer::{PeerReport as TransferPeerReport, PeerWhy};
 pub use truckee_engine::upload::{BodyFault as BodyError, NotHappy, UploadTimings};
 

@@ -232,9 +232,7 @@ pub enum CliError {
         exit: Exit,
     },
     /// A check found something that is not whole.
-    #[error(
-        "{unhealthy} of {checked} are not healthy, {lost} of them cannot be read; repair with `truckee check --repair`"
-    )]
+    #[error("{unhealthy} of {checked} are not healthy, {lost} of them cannot be read; {advice}")]
     Unhealthy {
         /// Files and directories with fewer shares than they should have.
         unhealthy: u64,
@@ -242,6 +240,8 @@ pub enum CliError {
         lost: u64,
         /// How many were looked at.
         checked: u64,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// Another `truckee chaos` is at work on the same cluster.
     #[error("another `truckee chaos` is at work on {}; let it end, or give another cluster", dir.display())]

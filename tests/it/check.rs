@@ -5,8 +5,10 @@
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::process::Output;
 
 use serde_json::{Value, json};
+use truckee_grid::caps::Cap;
 use truckee_tests::rig::{self, Cluster, Http};
 
 use crate::program;
@@ -45,6 +47,12 @@ fn shares(cluster: &Cluster) -> Vec<Share> {
 fn check(http: &Http, cap: &str, more: &str) -> Value {
     let path = format!("/uri/{cap}?t=check&output=JSON{more}");
     serde_json::from_slice(&http.answer("POST", &path, &[], b"").ok()).expect("a result is JSON")
+}
+
+/// What anybody may know who is to look after a file.
+fn verifier(cap: &str) -> String {
+    let cap = Cap::parse(cap).expect("a cap");
+    cap.to_verifier().expect("of a stored file").to_uri()
 }
 
 /// The map that a result should have: all shares but some.
@@ -118,6 +126,130 @@ fn what_is_wrong_with_shares_and_peers_is_told_exactly() {
     assert_eq!(found["truckee"]["servers-silent"][0]["node_id"], gone_id);
     assert_eq!(found["truckee"]["servers-silent"].as_array().unwrap().len(), 1);
     assert_eq!(results["recoverable"], true);
+}
+
+/// A cluster whose storage nodes repair nothing by themselves.
+fn without_healing() -> Cluster {
+    let mut cluster = Cluster::start(program());
+    assert!(cluster.down().success());
+    for node in cluster.file.nodes.iter().filter(|node| node.roles == ["storage"]) {
+        let path = node.dir.join("truckee.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + "\n[heal]\nbytes_per_second = 0\n").unwrap();
+    }
+    cluster.up(&["--gateway", "127.0.0.1:0"]);
+    cluster
+}
+
+fn repair(cluster: &Cluster, cap: &str) -> Output {
+    crate::truckee(cluster.gateway(), &["check", cap, "--verify", "--repair"])
+}
+
+#[test]
+fn a_repair_on_request_makes_a_file_whole_to_the_last_bit() {
+    let cluster = without_healing();
+    let http = cluster.http();
+    let content = rig::bytes(13, (3 << 20) + 5);
+    let cap = http.put(&content);
+    let before = shares(&cluster);
+    let originals: Vec<Vec<u8>> = before
+        .iter()
+        .map(|share| std::fs::read(&share.path).unwrap())
+        .collect();
+    let is_whole = || {
+        let after = shares(&cluster);
+        let read = after.iter().map(|share| std::fs::read(&share.path).unwrap());
+        assert!(
+            read.eq(originals.iter().cloned()),
+            "the shares are the uploader's"
+        );
+        after
+    };
+
+    // Four shares are gone, and of a fifth one bit, in whose copy its owner still believes.
+    for number in [0, 1, 2, 8] {
+        std::fs::remove_file(&before[number].path).unwrap();
+    }
+    let middle = |share: &Share| share.path.metadata().unwrap().len() / 2;
+    flip(&before[4].path, middle(&before[4]));
+    let said = crate::stdout(&repair(&cluster, &cap));
+    assert!(said.ends_with(": Healthy (repaired)"), "{said}");
+    let after = is_whole();
+
+    // The same through the API, with a cap that cannot read the file: nobody needs the key.
+    let key_less = verifier(&cap);
+    flip(&after[9].path, middle(&after[9]));
+    let seen = check(&http, &key_less, "&repair=true");
+    assert_eq!(seen["repair-attempted"], false, "only reading finds it: {seen}");
+    let repaired = check(&http, &key_less, "&verify=true&repair=true");
+    assert_eq!(repaired["repair-attempted"], true, "{repaired}");
+    assert_eq!(repaired["repair-successful"], true, "{repaired}");
+    assert_eq!(repaired["truckee"]["shares-made"], 1, "{repaired}");
+    let (was, is) = (
+        &repaired["pre-repair-results"]["results"],
+        &repaired["post-repair-results"]["results"],
+    );
+    assert_eq!(
+        was["list-corrupt-shares"],
+        json!([[after[9].node_id, repaired["storage-index"], 9]])
+    );
+    assert_eq!(
+        (&is["healthy"], &is["count-corrupt-shares"]),
+        (&json!(true), &json!(0))
+    );
+    assert_eq!(is["count-happiness"], 10);
+    let after = is_whole();
+
+    // What is left of too few shares is left alone, and it is said why.
+    for share in &after[..8] {
+        std::fs::remove_file(&share.path).unwrap();
+    }
+    let failed = repair(&cluster, &cap);
+    let said = String::from_utf8_lossy(&failed.stdout);
+    assert_eq!(failed.status.code(), Some(3), "{said}");
+    let why = "(not repaired: 3 shares are needed to make others but only 2 can be read";
+    assert!(said.contains(why), "{said}");
+    assert!(crate::stderr(&failed).contains("start the storage nodes that hold what is missing"));
+    let failed = check(&http, &cap, "&repair=true");
+    assert_eq!(
+        (&failed["repair-attempted"], &failed["repair-successful"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(failed["post-repair-results"]["results"]["recoverable"], false);
+    assert_eq!(cluster.files_of_peers("shares").len(), 2);
+}
+
+#[test]
+fn a_repair_of_a_folder_tells_what_became_of_each_thing() {
+    let cluster = without_healing();
+    let http = cluster.http();
+    let folder = String::from_utf8(http.answer("POST", "/uri?t=mkdir", &[], b"").ok()).unwrap();
+    let mut paths = Vec::new();
+    for (seed, name) in ["whole", "short", "lost"].into_iter().enumerate() {
+        let known: Vec<std::path::PathBuf> = paths.iter().flatten().cloned().collect();
+        let path = format!("/uri/{folder}/{name}");
+        let stored = http.answer("PUT", &path, &[], &rig::bytes(seed as u64, 70_000));
+        assert!(!stored.ok().is_empty(), "its cap");
+        let files = cluster.files_of_peers("shares").into_iter().map(|(_, path)| path);
+        let mut new: Vec<_> = files.filter(|path| !known.contains(path)).collect();
+        new.sort_by_key(|path| path.file_name().unwrap().to_owned());
+        assert_eq!(new.len(), 10, "{name}");
+        paths.push(new);
+    }
+    for path in paths[1][..7].iter().chain(&paths[2][..8]) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let gateway = cluster.gateway();
+    let done = crate::truckee(gateway, &["check", "-r", &folder, "--repair"]);
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(done.status.code(), Some(3), "{said}");
+    assert!(said.contains("short: Healthy (repaired)"), "{said}");
+    assert!(said.contains("(not repaired: 3 shares are needed"), "{said}");
+    assert!(
+        said.contains("4 checked, 3 healthy, 1 not healthy, 1 cannot be read, 1 repaired"),
+        "{said}"
+    );
+    assert_eq!(cluster.files_of_peers("shares").len(), 22);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod survival;
 mod top;
 mod tracing;
 mod vdrives;
+mod zones;
 
 use std::path::Path;
 use std::process::Output;

@@ -118,6 +118,7 @@ async fn blocks_pass_whole_in_both_directions() {
             si: StorageIndex([1; 16]),
             share: ShareNumber(3),
             segment: SegmentIndex(0),
+            suspect: false,
         }),
         lane: Lane::Interactive,
         budget: Duration::from_secs(10),

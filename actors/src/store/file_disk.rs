@@ -144,7 +144,11 @@ impl FileDisk {
                 block,
             } => self.put(incoming, share, &closing, &block, damage),
             DiskOp::Find { si, inline_bytes_max } => self.find(si, inline_bytes_max, damage),
-            DiskOp::Read { share, segment } => self.guarded(share, damage, |opened| opened.read(segment)),
+            DiskOp::Read {
+                share,
+                segment,
+                suspect,
+            } => self.read(share, segment, suspect, damage),
             DiskOp::Verify { share } => self.verify(share, turn, damage),
             DiskOp::List { bucket, after } => self.list(bucket, after, turn, damage),
             DiskOp::Remove { share } => self.remove(share),

@@ -137,6 +137,7 @@ async fn a_share_that_was_acknowledged_is_there() {
         si: sample.share.si,
         share: sample.share.share,
         segment: truckee_grid::ids::SegmentIndex(1),
+        suspect: false,
     };
     let Ok(Response::BlockRead(read)) = rig.ask(2, Request::ReadBlock(read)).await else {
         panic!("read")

@@ -13,13 +13,14 @@ use truckee_engine::repair::{
 };
 use truckee_engine::time::Mono;
 use truckee_engine::transfer::Token;
+use truckee_grid::caps::ChkVerifier;
 use truckee_grid::ids::{Hash, NodeId, SegmentIndex, ShareNumber, StorageIndex};
 use truckee_grid::pipeline::{DecodeError, FetchedBlock, RebuiltSegment};
 use truckee_wire::message::{Lane, Request};
 
 use super::account::{self, Active, Kind, Subject};
 use super::jobs::{self, Rebuilder};
-use super::{Transfers, TransfersConfig, random_bytes};
+use super::{CheckReport, Transfers, TransfersConfig, random_bytes};
 use crate::answers_ping;
 use crate::call::{Call, CallAnswered, CallGuard, MeshHandle, Reply};
 use crate::clock::ClockHandle;
@@ -60,6 +61,8 @@ pub struct RepairSpec {
     pub takers: BTreeSet<NodeId>,
     /// Those of them that are being emptied: what they hold is made again elsewhere.
     pub draining: BTreeSet<NodeId>,
+    /// Copies that a check found damaged.
+    pub distrusted: BTreeSet<(NodeId, ShareNumber)>,
     /// How fast; none: as fast as it goes.
     pub rate: Option<Rate>,
 }
@@ -96,6 +99,7 @@ impl Transfers {
                 draining: spec.draining,
                 upload: upload.into(),
                 window_bytes: WINDOW_BYTES,
+                distrusted: spec.distrusted,
                 paced: spec.rate.is_some(),
             },
             rate: spec.rate,
@@ -110,6 +114,37 @@ impl Transfers {
             }))
         };
         result.await.unwrap_or_else(lost)
+    }
+}
+
+impl Transfers {
+    /// Makes again what a check has just found missing or damaged, as fast as it goes: somebody waits for it. Waits for
+    /// memory of downloads. All storage nodes are asked to take shares; those that do not refuse. Dropping the future
+    /// cancels the repair.
+    ///
+    /// # Errors
+    /// As [`Transfers::repair`].
+    pub async fn mend(
+        &self,
+        file: ChkVerifier,
+        found: &CheckReport,
+    ) -> Result<RepairReport, Box<RepairFailed>> {
+        let gate = &self.0.download_gate;
+        let room = gate.acquire(WINDOW_BYTES.min(gate.capacity_bytes())).await;
+        let _room = room.map_err(|_| failed(RepairError::Cancelled))?;
+        let candidates = self.candidates(&file.si);
+        let corrupt = found.corrupt.iter();
+        self.repair(RepairSpec {
+            si: file.si,
+            ueb_hash: Some(file.ueb_hash),
+            takers: candidates.iter().copied().collect(),
+            candidates,
+            // What stands on a node that is being emptied is there; its move is the healers' work.
+            draining: BTreeSet::new(),
+            distrusted: corrupt.map(|corrupt| (corrupt.peer, corrupt.share)).collect(),
+            rate: None,
+        })
+        .await
     }
 }
 

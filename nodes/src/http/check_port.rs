@@ -8,7 +8,9 @@ use truckee_grid::caps::{ChkVerifier, MutableCap};
 use truckee_grid::drive::{Child, RowName};
 use truckee_grid::keys::WriteKey;
 
-pub use truckee_actors::transfers::{CheckError, CheckReport, CorruptShare, Corruption};
+pub use truckee_actors::transfers::{
+    CheckError, CheckReport, CorruptShare, Corruption, RepairFailed, RepairOutcome, RepairReport,
+};
 
 use super::drive_port::DrivePort;
 use super::port::PortFuture;
@@ -18,6 +20,13 @@ pub trait CheckPort: Send + Sync + 'static {
     /// Asks every storage node; with `verify`, reads and hashes every block of every share. Dropping the future cancels.
     fn check(&self, file: ChkVerifier, verify: bool) -> PortFuture<Result<CheckReport, CheckError>>;
 
+    /// Makes again what a check has just found missing or damaged. Dropping the future cancels.
+    fn repair(
+        &self,
+        file: ChkVerifier,
+        found: CheckReport,
+    ) -> PortFuture<Result<RepairReport, Box<RepairFailed>>>;
+
     /// Where operations are recorded.
     fn history(&self) -> History;
 }
@@ -26,6 +35,15 @@ impl CheckPort for Transfers {
     fn check(&self, file: ChkVerifier, verify: bool) -> PortFuture<Result<CheckReport, CheckError>> {
         let transfers = self.clone();
         Box::pin(async move { transfers.check(file, verify).await })
+    }
+
+    fn repair(
+        &self,
+        file: ChkVerifier,
+        found: CheckReport,
+    ) -> PortFuture<Result<RepairReport, Box<RepairFailed>>> {
+        let transfers = self.clone();
+        Box::pin(async move { transfers.mend(file, &found).await })
     }
 
     fn history(&self) -> History {

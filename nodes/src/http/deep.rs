@@ -5,13 +5,13 @@
 //! (`t=stream-…`), or behind a handle that is asked about later (`t=start-…`, [`handles`]). Closing the connection
 //! ends the first kind, `t=cancel` and expiry end the second.
 //!
-//! Not promised: that a walk shows a tree of one moment; each directory is of the moment when it was read. Nothing is
-//! repaired here: `repair=true` is answered with what a check found and says that no repair was attempted.
+//! Not promised: that a walk shows a tree of one moment; each directory is of the moment when it was read.
 
 mod check;
 mod error;
 pub(super) mod handles;
 mod monitor;
+mod repair;
 mod results;
 mod stats;
 mod stream;

@@ -13,12 +13,20 @@ use crate::output::{print_json, print_line};
 use super::Drive;
 use super::manifest::path;
 
+/// What to do about what is not healthy.
+const BEFORE_REPAIR: &str = "repair with `truckee check --repair`";
+/// The same when that was done.
+const AFTER_REPAIR: &str =
+    "start the storage nodes that hold what is missing, or some that take new shares, and repair again";
+
 /// What is known of one file or directory after the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Verdict {
     healthy: bool,
     recoverable: bool,
     repaired: bool,
+    /// Why a repair that was attempted did not make it whole.
+    problem: Option<String>,
     summary: String,
 }
 
@@ -39,6 +47,10 @@ impl Verdict {
             healthy,
             recoverable,
             repaired: attempted && value["repair-successful"] == true,
+            problem: value["truckee"]["repair-problem"]
+                .as_str()
+                .filter(|_| attempted)
+                .map(str::to_owned),
             summary: summary
                 .unwrap_or(if healthy { "Healthy" } else { "Not healthy" })
                 .to_owned(),
@@ -46,7 +58,11 @@ impl Verdict {
     }
 
     fn text(&self, name: &str) -> String {
-        let repaired = if self.repaired { " (repaired)" } else { "" };
+        let repaired = match &self.problem {
+            _ if self.repaired => " (repaired)".to_owned(),
+            Some(problem) => format!(" (not repaired: {problem})"),
+            None => String::new(),
+        };
         format!("{name}: {}{repaired}", self.summary)
     }
 }
@@ -123,6 +139,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), CliError> {
         unhealthy: tally.unhealthy,
         lost: tally.lost,
         checked: tally.checked,
+        advice: if args.repair { AFTER_REPAIR } else { BEFORE_REPAIR },
     })
 }
 
@@ -174,6 +191,12 @@ mod tests {
             }
         );
         assert_eq!(Verdict::read(&repaired).text("a"), "a: Healthy (repaired)");
+        let failed = json!({ "repair-attempted": true, "repair-successful": false, "post-repair-results": lost,
+                             "truckee": { "shares-made": 0, "repair-problem": "too few shares" } });
+        assert_eq!(
+            Verdict::read(&failed).text("a"),
+            "a: 2 of 3 needed (not repaired: too few shares)"
+        );
         assert_eq!(Verdict::read(&weak).text("a"), "a: 8 of 10 shares");
         // An answer that says nothing is not good news.
         assert!(!Verdict::read(&json!({})).healthy);

@@ -9,7 +9,8 @@
 //!   count as missing: whoever asks for the health of a file wants to know what could be read now.
 //! - What a node says of the file counts only if its hash is the cap's; otherwise each share that it names is corrupt.
 //! - Verifying reads all blocks of all copies of all shares, a bounded number of bytes at a time. The first bad block
-//!   makes the share at that peer corrupt, and no more of it is read.
+//!   makes the share at that peer corrupt, and no more of it is read but this block once more as a suspect one: so the
+//!   peer looks itself, and puts the share aside before the check has ended. What it says to that changes no verdict.
 //! - A busy peer is asked again after a rest, a bounded number of times; a lost link gets one more chance.
 //!
 //! Not promised: that the shares decode to what the key means (that takes the key; a download finds out), and that the
@@ -149,8 +150,17 @@ enum Phase {
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    Find { peer: usize },
-    Read { copy: usize, segment: u64 },
+    Find {
+        peer: usize,
+    },
+    Read {
+        copy: usize,
+        segment: u64,
+    },
+    /// The peer is told that the block is damaged.
+    Tell {
+        segment: u64,
+    },
 }
 
 /// One share at one peer.
@@ -193,6 +203,8 @@ pub struct Check {
     calls: Calls<Purpose>,
     /// Bytes asked for and not hashed yet.
     window_used: usize,
+    /// Peers that look at what they were told is damaged.
+    telling: usize,
     /// The copy that is asked first for its next block.
     turn: usize,
     waiting: Vec<(usize, SegmentIndex, FetchedBlock)>,
@@ -215,6 +227,7 @@ impl Check {
             facts: None,
             calls: Calls::new(),
             window_used: 0,
+            telling: 0,
             turn: 0,
             waiting: Vec::new(),
             batches: BTreeMap::new(),
@@ -266,7 +279,7 @@ impl Check {
         verdicts: Option<Vec<Result<(), BadBlockReason>>>,
     ) {
         if !self.has_ended() {
-            self.on_verified(batch, verdicts);
+            self.on_verified(now, batch, verdicts);
             self.go_on(now);
         }
     }
@@ -317,6 +330,10 @@ impl Check {
         match purpose {
             Purpose::Find { peer } => self.on_find_verdict(now, peer, verdict),
             Purpose::Read { copy, segment } => self.on_read_verdict(now, copy, segment, verdict),
+            Purpose::Tell { segment } => {
+                self.telling -= 1;
+                self.window_used -= self.block_bytes(segment);
+            }
         }
     }
 
@@ -332,7 +349,7 @@ impl Check {
         if self.phase == Phase::Verifying {
             self.read_more(now);
             self.hash_waiting();
-            if self.copies.iter().all(|copy| self.is_through(copy)) {
+            if self.telling == 0 && self.copies.iter().all(|copy| self.is_through(copy)) {
                 let report = self.report(now.saturating_sub(self.started));
                 self.end(Effect::Completed(Box::new(report)));
             }
@@ -342,7 +359,7 @@ impl Check {
     fn send(&mut self, now: Mono, purpose: Purpose, peer: usize, request: Request) {
         let (lane, budget) = match purpose {
             Purpose::Find { .. } => (Lane::Interactive, FIND_BUDGET),
-            Purpose::Read { .. } => (Lane::Bulk, READ_BUDGET),
+            Purpose::Read { .. } | Purpose::Tell { .. } => (Lane::Bulk, READ_BUDGET),
         };
         let token = self.calls.open(now, budget, purpose);
         self.effects.push_back(Effect::Send {

@@ -19,7 +19,8 @@
 //!   another reading after this one. A share that cannot be placed is reported. A node that has the share already is done.
 //! - Nothing is written that was not checked to be what the uploader made. An uploader whose shares contradict each other
 //!   is found: nothing is built from such a segment, and no share that is not the one that the file speaks of.
-//! - A bad block is reported, its copy never asked again, and another one used. A busy node rests, one that is late or out
+//! - A bad block is reported, its copy never asked again but for its node to look at it and put the share aside, and
+//!   another one used. Copies that are known to be bad before are not there. A busy node rests, one that is late or out
 //!   of reach goes behind the others, and is given up at the second time in a row. With fewer than k shares left the
 //!   repair fails.
 //! - At most the window's number of segments is held. With a pace, a segment is begun only when the bytes of its blocks,
@@ -105,6 +106,8 @@ pub struct Config {
     pub takers: BTreeSet<NodeId>,
     /// Those of them that are being emptied: what they hold is read, and counts as missing.
     pub draining: BTreeSet<NodeId>,
+    /// Copies that somebody has read and found damaged: they are not there, whatever their nodes say, and these get nothing.
+    pub distrusted: BTreeSet<(NodeId, ShareNumber)>,
     /// Name of this attempt; random.
     pub upload: UploadId,
     /// Bytes of blocks that may be held.

@@ -12,7 +12,8 @@
 //!
 //! The machine and the disk check structure: lengths, order, trees, checksums of header and footer. They do not hash
 //! blocks, neither when these come nor when they go: the reader does, and a hash per byte is what this node would
-//! otherwise pay most for. [`Store::verify`] reads a whole share back and puts it aside if any hash is wrong.
+//! otherwise pay most for. Only a block that a reader found damaged is hashed here, and its share put aside if the reader
+//! is right; a reader that is not right costs one hash. [`Store::verify`] reads a whole share back and puts it aside if any hash is wrong.
 //!
 //! Order of use: any `handle_*` or command, then [`Store::poll_effect`] until it gives nothing, then
 //! [`Store::next_deadline`].
@@ -25,6 +26,7 @@ mod inventory;
 pub mod model;
 mod open;
 mod space;
+mod suspect;
 mod types;
 mod write;
 
@@ -39,6 +41,7 @@ pub use self::config::{Aborted, Corrupt, Limits, StartSpace, StoreConfig, StoreR
 use self::inventory::Changes;
 use self::open::{Open, Phase};
 use self::space::Space;
+pub use self::suspect::is_sound_block;
 pub use self::types::{
     Asked, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, Holding,
     IncomingId, LIST_MAX, Lease, Listing, ShareId, Ticket,
@@ -234,6 +237,7 @@ impl Store {
                         share: read.share,
                     },
                     segment: read.segment,
+                    suspect: read.suspect,
                 };
                 self.read_op(asked.ticket, op, Pending::Read { ticket: asked.ticket });
             }

@@ -87,6 +87,7 @@ impl End {
                 si,
                 share: ShareNumber(0),
                 segment: SegmentIndex(0),
+                suspect: false,
             }),
             2 => Request::FindShares(FindShares {
                 si,

@@ -129,7 +129,16 @@ impl Aside<'_> {
                 Ok(self.stored(share))
             }
             DiskOp::Find { si, inline_bytes_max } => self.find(si, inline_bytes_max),
-            DiskOp::Read { share, segment } => self.read(share, segment),
+            DiskOp::Read {
+                share,
+                segment,
+                suspect,
+            } => {
+                if suspect {
+                    self.verify(share)?;
+                }
+                self.read(share, segment)
+            }
             DiskOp::Verify { share } => self.verify(share),
             DiskOp::List { bucket, after } => Ok(DiskDone::Listed(self.list(bucket, after))),
             DiskOp::Remove { share } => self.remove(share),

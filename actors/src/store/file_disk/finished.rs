@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::PoisonError;
 
-use truckee_engine::store::{Damage, DiskDone, DiskFault, Found, ShareId};
+use truckee_engine::store::{Damage, DiskDone, DiskFault, Found, ShareId, is_sound_block};
 use truckee_grid::ids::{SegmentIndex, ShareNumber, StorageIndex};
 use truckee_wire::message::FileFacts;
 
@@ -124,6 +124,27 @@ impl FileDisk {
         }
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    pub(super) fn read(
+        &self,
+        share: ShareId,
+        segment: SegmentIndex,
+        suspect: bool,
+        damage: &mut Damage,
+    ) -> Result<DiskDone, Trouble> {
+        if suspect {
+            // A fresh look: what a cached handle once found to be right is part of the question.
+            self.opened.forget(share);
+        }
+        let read = self.guarded(share, damage, |opened| {
+            let read = opened.read(segment)?;
+            if suspect && !is_sound_block(share, opened.facts(), segment, &read) {
+                return Err(opened.wrong(&"a block of it is damaged"));
+            }
+            Ok(read)
+        });
+        read.map(DiskDone::Read)
     }
 
     pub(super) fn verify(

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rustix::fs::{Advice, fadvise};
-use truckee_engine::store::{DiskDone, DiskFault, ShareId};
+use truckee_engine::store::{DiskFault, ShareId};
 use truckee_grid::ids::{Hash, SegmentIndex};
 use truckee_grid::merkle;
 use truckee_grid::share::{FOOTER_BYTES, Footer, HEADER_BYTES, ShareLayout, VerifyError, verify_share};
@@ -99,7 +99,7 @@ impl Opened {
     }
 
     /// One block with what proves it. A few reads of 32 bytes fetch the proof: they come out of the page cache.
-    pub(super) fn read(&self, segment: SegmentIndex) -> Result<DiskDone, Trouble> {
+    pub(super) fn read(&self, segment: SegmentIndex) -> Result<BlockRead, Trouble> {
         let block = self.block(segment)?;
         let block_path = self.hashes(&self.layout().block_path(segment))?;
         let mut sealed = self.hashes(&self.layout().sealed_path(segment))?;
@@ -108,11 +108,16 @@ impl Opened {
             return Err(wrong(&self.ends.file, &why));
         }
         let leaf = sealed.remove(0);
-        Ok(DiskDone::Read(BlockRead {
+        Ok(BlockRead {
             block_path,
             sealed: SealedProof { leaf, path: sealed },
             block,
-        }))
+        })
+    }
+
+    /// What is wrong with the share.
+    pub(super) fn wrong(&self, why: &dyn std::fmt::Display) -> Trouble {
+        wrong(&self.ends.file, why)
     }
 
     fn hashes(&self, offsets: &[u64]) -> Result<Vec<Hash>, Trouble> {

@@ -131,6 +131,7 @@ fn assert_whole(disk: &FileDisk, sample: &Sample) {
             DiskOp::Read {
                 share: sample.share,
                 segment: SegmentIndex(index as u64),
+                suspect: false,
             },
         );
         let Ok(DiskDone::Read(read)) = read else {
@@ -227,6 +228,7 @@ fn what_is_stored_comes_back() {
         DiskOp::Read {
             share: large.share,
             segment: SegmentIndex(0),
+            suspect: false,
         },
     );
     assert_eq!(read, Err(DiskFault::NotFound));
@@ -462,6 +464,7 @@ fn damage_is_never_served_as_good() {
         let reply = disk.carry_out(DiskOp::Read {
             share: sample.share,
             segment: SegmentIndex(0),
+            suspect: false,
         });
         if noticed_on_open {
             assert_eq!(reply.result, Err(DiskFault::Corrupt), "{what}");
@@ -497,6 +500,43 @@ fn damage_is_never_served_as_good() {
     }
     let aside = files_below(disk.paths.quarantine());
     assert_eq!(aside.len(), 15, "all are kept aside");
+}
+
+#[test]
+fn a_block_that_is_suspected_is_given_only_if_it_is_sound() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let sample = sample(5, 2500, 6);
+    write(&disk, &sample, 1).expect("stored");
+    let read = |segment: u64, suspect: bool| {
+        let (share, segment) = (sample.share, SegmentIndex(segment));
+        done(
+            &disk,
+            DiskOp::Read {
+                share,
+                segment,
+                suspect,
+            },
+        )
+    };
+    for segment in 0..sample.blocks.len() as u64 {
+        assert_eq!(read(segment, true), read(segment, false), "a wrong suspicion");
+    }
+    let path = disk.paths.share(sample.share);
+    let layout = truckee_grid::share::ShareLayout::new(*sample.closing.file.ueb.geometry());
+    for (incoming, at) in [64, layout.block_tree(), layout.sealed_tree()].iter().enumerate() {
+        let mut bytes = fs::read(&path).expect("readable");
+        bytes[*at as usize] ^= 1;
+        fs::write(&path, bytes).expect("writable");
+        let last = sample.blocks.len() as u64 - 1;
+        // A leaf is not part of its own proof, but of those of its neighbours.
+        let hurt = if *at == layout.block_tree() { 1 } else { 0 };
+        assert!(read(hurt, false).is_ok(), "byte {at}: nobody looks");
+        assert!(read(last, true).is_ok(), "byte {at}: another block is sound");
+        assert_eq!(read(hurt, true), Err(DiskFault::Corrupt), "byte {at}");
+        assert_eq!(read(hurt, true), Err(DiskFault::NotFound), "byte {at}: put aside");
+        write(&disk, &sample, 10 + incoming as u64).expect("its place is free");
+    }
 }
 
 #[test]
@@ -593,6 +633,7 @@ fn a_share_under_another_name_is_not_served() {
         DiskOp::Read {
             share: wrong,
             segment: SegmentIndex(0),
+            suspect: false,
         },
     );
     assert_eq!(read, Err(DiskFault::Corrupt));

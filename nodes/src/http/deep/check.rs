@@ -8,6 +8,7 @@ use truckee_grid::drive::Target;
 use truckee_grid::ids::StorageIndex;
 
 use super::DeepError;
+use super::repair::{self, Attempt};
 use super::results;
 use super::walk::Plan;
 use crate::http::Gateway;
@@ -18,7 +19,7 @@ use crate::http::pages;
 use crate::http::tree::{TreeError, answer, describe};
 
 /// What a check found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Checked {
     /// None for what lives in its cap, which is always healthy.
     pub(super) si: Option<StorageIndex>,
@@ -30,6 +31,8 @@ pub(super) struct Checked {
     pub(super) report: Option<CheckReport>,
     /// The version of a directory or mutable file that its vdrive answered with.
     pub(super) version: Option<u64>,
+    /// The repair of the shares, if one was wanted and there was something to repair.
+    pub(super) repair: Option<Attempt>,
 }
 
 impl Checked {
@@ -41,10 +44,11 @@ impl Checked {
             summary: "Healthy (LIT)".to_owned(),
             report: None,
             version: None,
+            repair: None,
         }
     }
 
-    fn of_report(report: CheckReport) -> Checked {
+    pub(super) fn of_report(report: CheckReport) -> Checked {
         let (good, k, n) = (report.good(), report.coding.k(), report.coding.n());
         let summary = match (report.is_healthy(), report.is_recoverable()) {
             (true, _) => "Healthy".to_owned(),
@@ -60,6 +64,7 @@ impl Checked {
             summary,
             report: Some(report),
             version: None,
+            repair: None,
         }
     }
 
@@ -80,24 +85,34 @@ impl Checked {
             summary: format!("Not Healthy: {why}"),
             report: None,
             version: None,
+            repair: None,
         }
     }
+}
+
+/// What a check reads and does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    /// Every block is read.
+    pub(super) verify: bool,
+    /// What is missing is made again.
+    pub(super) repair: bool,
 }
 
 /// Checks what `target` names.
 ///
 /// # Errors
 /// When nothing can be said of it; bad health is no error.
-pub(super) async fn check(gateway: &Gateway, target: &Target, verify: bool) -> Result<Checked, HttpError> {
+pub(super) async fn check(gateway: &Gateway, target: &Target, choice: Choice) -> Result<Checked, HttpError> {
     let Target::Cap(cap) = target else {
         return Err(DeepError::Unknown.into());
     };
     match cap {
         Cap::Lit(_) | Cap::DirLit(_) => Ok(Checked::literal()),
-        Cap::Chk(file) | Cap::DirChk(file) => check_file(gateway, file.verifier(), verify).await,
-        Cap::ChkVerifier(file) | Cap::DirChkVerifier(file) => check_file(gateway, *file, verify).await,
+        Cap::Chk(file) | Cap::DirChk(file) => check_file(gateway, file.verifier(), choice).await,
+        Cap::ChkVerifier(file) | Cap::DirChkVerifier(file) => check_file(gateway, *file, choice).await,
         Cap::Dir(mutable) | Cap::Ssk(mutable) | Cap::Mdmf(mutable) => {
-            check_mutable(gateway, mutable, verify).await
+            check_mutable(gateway, mutable, choice).await
         }
     }
 }
@@ -107,9 +122,9 @@ pub(super) async fn check(gateway: &Gateway, target: &Target, verify: bool) -> R
 pub(super) async fn check_one_of_many(
     gateway: &Gateway,
     target: &Target,
-    verify: bool,
+    choice: Choice,
 ) -> Result<Checked, HttpError> {
-    match check(gateway, target, verify).await {
+    match check(gateway, target, choice).await {
         // It is carried and not understood: there is nothing that this software could say of it.
         Err(HttpError::Deep(DeepError::Unknown)) => Ok(Checked::literal()),
         Err(HttpError::Deep(DeepError::Check(error @ CheckError::CapContradicts))) => {
@@ -123,13 +138,22 @@ pub(super) async fn check_one_of_many(
     }
 }
 
-async fn check_file(gateway: &Gateway, file: ChkVerifier, verify: bool) -> Result<Checked, HttpError> {
-    let report = gateway.checker.check(file, verify).await;
-    Ok(Checked::of_report(report.map_err(DeepError::from)?))
+async fn check_file(gateway: &Gateway, file: ChkVerifier, choice: Choice) -> Result<Checked, HttpError> {
+    let report = gateway.checker.check(file, choice.verify).await;
+    let report = report.map_err(DeepError::from)?;
+    let repair = if choice.repair && !report.is_healthy() {
+        Some(repair::attempt(gateway, file, &report).await?)
+    } else {
+        None
+    };
+    Ok(Checked {
+        repair,
+        ..Checked::of_report(report)
+    })
 }
 
 /// A verified answer of the vdrive, and the content if there is one.
-async fn check_mutable(gateway: &Gateway, cap: &MutableCap, verify: bool) -> Result<Checked, HttpError> {
+async fn check_mutable(gateway: &Gateway, cap: &MutableCap, choice: Choice) -> Result<Checked, HttpError> {
     let si = cap.storage_index();
     let view = match gateway.drive.read(cap).await {
         Ok(view) => view,
@@ -145,15 +169,20 @@ async fn check_mutable(gateway: &Gateway, cap: &MutableCap, verify: bool) -> Res
         Err(error) => return Err(error.into()),
     };
     let found = match view.content.as_ref().map(|content| &content.target) {
-        Some(Target::Cap(Cap::Chk(content))) => check_file(gateway, content.verifier(), verify).await?,
+        Some(Target::Cap(Cap::Chk(content))) => check_file(gateway, content.verifier(), choice).await?,
         Some(Target::Cap(Cap::Lit(_))) | None => return Ok(Checked::in_drive(cap, view.version)),
         Some(_) => return Err(TreeError::UnknownKind.into()),
     };
-    Ok(Checked {
+    let named = |found: Checked| Checked {
         si: Some(si),
         version: Some(view.version),
         ..found
-    })
+    };
+    let mut checked = named(found);
+    if let Some(attempt) = &mut checked.repair {
+        *attempt.after = named((*attempt.after).clone());
+    }
+    Ok(checked)
 }
 
 /// `POST CAP?t=check`.
@@ -167,7 +196,7 @@ pub(super) async fn post(
     let Plan::Check { verify, repair } = plan else {
         return Err(HttpError::Internal);
     };
-    let checked = check(gateway, target, verify).await?;
+    let checked = check(gateway, target, Choice { verify, repair }).await?;
     if let Some(redirect) = answer::when_done(args, None) {
         return Ok(redirect);
     }
@@ -185,7 +214,8 @@ pub(super) async fn post(
     Ok(pages::check::page(&page(gateway, &checked, verify)))
 }
 
-fn page(gateway: &Gateway, checked: &Checked, verified: bool) -> pages::check::CheckPage {
+fn page(gateway: &Gateway, before: &Checked, verified: bool) -> pages::check::CheckPage {
+    let checked = before.repair.as_ref().map_or(before, |attempt| &attempt.after);
     let names: Map<String, Value> = gateway
         .view
         .snapshot()
@@ -204,6 +234,7 @@ fn page(gateway: &Gateway, checked: &Checked, verified: bool) -> pages::check::C
         healthy: checked.healthy,
         recoverable: checked.recoverable,
         verified,
+        repair: before.repair.as_ref().map(Attempt::text),
         ..pages::check::CheckPage::default()
     };
     if let Some(report) = &checked.report {

@@ -73,9 +73,20 @@ struct State {
     checked: u64,
     healthy: u64,
     unrecoverable: u64,
+    /// After repairs; nothing is told of it where none was asked for.
+    after: After,
     taken_bytes: usize,
     end: Option<Result<(), Arc<HttpError>>>,
     took: Duration,
+}
+
+/// What repairs came to.
+#[derive(Default)]
+struct After {
+    healthy: u64,
+    attempted: u64,
+    successful: u64,
+    corrupt: Vec<Value>,
 }
 
 impl Monitor {
@@ -164,6 +175,10 @@ impl Monitor {
         }
     }
 
+    fn repairs(&self) -> bool {
+        matches!(self.plan, Plan::Check { repair: true, .. })
+    }
+
     fn check_json(&self, state: &State, stats: &Value) -> Value {
         let unhealthy = state.checked - state.healthy;
         let mut value = json!({
@@ -174,26 +189,20 @@ impl Monitor {
             "list-unhealthy-files": state.unhealthy,
             "stats": stats,
         });
-        if self.plan
-            == (Plan::Check {
-                verify: true,
-                repair: true,
-            })
-            || self.plan
-                == (Plan::Check {
-                    verify: false,
-                    repair: true,
-                })
-        {
-            for when in ["pre", "post"] {
-                value[format!("count-objects-healthy-{when}-repair")] = state.healthy.into();
-                value[format!("count-objects-unhealthy-{when}-repair")] = unhealthy.into();
-                value[format!("count-corrupt-shares-{when}-repair")] = state.corrupt.len().into();
+        if self.repairs() {
+            let after = &state.after;
+            for (when, healthy, corrupt) in [
+                ("pre", state.healthy, &state.corrupt),
+                ("post", after.healthy, &after.corrupt),
+            ] {
+                value[format!("count-objects-healthy-{when}-repair")] = healthy.into();
+                value[format!("count-objects-unhealthy-{when}-repair")] = (state.checked - healthy).into();
+                value[format!("count-corrupt-shares-{when}-repair")] = corrupt.len().into();
             }
-            for what in ["attempted", "successful", "unsuccessful"] {
-                value[format!("count-repairs-{what}")] = 0.into();
-            }
-            value["list-remaining-corrupt-shares"] = state.corrupt.clone().into();
+            value["count-repairs-attempted"] = after.attempted.into();
+            value["count-repairs-successful"] = after.successful.into();
+            value["count-repairs-unsuccessful"] = (after.attempted - after.successful).into();
+            value["list-remaining-corrupt-shares"] = after.corrupt.clone().into();
         } else {
             value["count-objects-healthy"] = state.healthy.into();
             value["count-objects-unhealthy"] = unhealthy.into();
@@ -223,6 +232,12 @@ impl Monitor {
             }
             Kind::Check => {
                 text += &format!("checked: {}\nhealthy: {}\n", state.checked, state.healthy);
+                if self.repairs() {
+                    let After {
+                        healthy, successful, ..
+                    } = state.after;
+                    text += &format!("repaired: {successful}\nhealthy after repair: {healthy}\n");
+                }
             }
         }
         text
@@ -240,6 +255,17 @@ impl Monitor {
                     ("Not healthy", state.checked - state.healthy),
                     ("Unreadable", state.unrecoverable),
                     ("Damaged shares", state.corrupt.len() as u64),
+                ]
+                .map(|(name, value)| (name.to_owned(), value)),
+            );
+        }
+        if self.repairs() {
+            let after = &state.after;
+            counts.extend(
+                [
+                    ("Repairs attempted", after.attempted),
+                    ("Repaired", after.successful),
+                    ("Healthy after repair", after.healthy),
                 ]
                 .map(|(name, value)| (name.to_owned(), value)),
             );
@@ -306,6 +332,17 @@ impl State {
             let rows = results::corrupt(report);
             self.taken_bytes += rows.len() * (3 * ROW_BYTES + 100);
             self.corrupt.extend(rows);
+        }
+        let after = checked.repair.as_ref().map_or(&checked, |attempt| &attempt.after);
+        self.after.healthy += u64::from(after.healthy);
+        if let Some(report) = &after.report {
+            let rows = results::corrupt(report);
+            self.taken_bytes += rows.len() * (3 * ROW_BYTES + 100);
+            self.after.corrupt.extend(rows);
+        }
+        if let Some(attempt) = &checked.repair {
+            self.after.attempted += 1;
+            self.after.successful += u64::from(attempt.succeeded());
         }
         if !checked.healthy {
             let row = json!([found.path, results::check(&checked)]);

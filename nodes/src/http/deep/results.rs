@@ -4,11 +4,12 @@
 use serde_json::{Map, Value, json};
 
 use super::check::Checked;
+use super::repair::Attempt;
 use crate::http::check_port::CheckReport;
 
-/// Why a repair that was asked for was not attempted.
-const NO_REPAIR: &str =
-    "this gateway does not repair on request; upload the file again, or wait for its storage nodes";
+/// Why a repair that was asked for was not attempted, although something is wrong.
+const NO_SHARES: &str =
+    "what is wrong is not with shares, and only shares are made again; see the summary of the check";
 
 /// The result of a check.
 pub(super) fn check(checked: &Checked) -> Value {
@@ -48,16 +49,18 @@ pub(super) fn check_and_repair(checked: &Checked) -> Value {
     let Some(si) = checked.si else {
         return json!({ "storage-index": "", "repair-attempted": false });
     };
-    let results = check(checked);
+    let attempt = checked.repair.as_ref();
     let mut value = json!({
         "storage-index": si.to_base32(),
-        "repair-attempted": false,
-        "repair-successful": false,
-        "pre-repair-results": results,
-        "post-repair-results": results,
+        "repair-attempted": attempt.is_some(),
+        "repair-successful": attempt.is_some_and(Attempt::succeeded),
+        "pre-repair-results": check(checked),
+        "post-repair-results": check(attempt.map_or(checked, |attempt| &attempt.after)),
     });
-    if !checked.healthy {
-        value["repair-unavailable"] = NO_REPAIR.into();
+    if let Some(attempt) = attempt {
+        value["truckee"] = json!({ "shares-made": attempt.made, "repair-problem": attempt.problem });
+    } else if !checked.healthy {
+        value["repair-unavailable"] = NO_SHARES.into();
     }
     value
 }

@@ -35,7 +35,7 @@ pub(super) enum Plan {
     Check {
         /// Whether every block is read.
         verify: bool,
-        /// Whether a repair was asked for.
+        /// Whether what is missing is made again.
         repair: bool,
     },
 }
@@ -130,8 +130,9 @@ async fn carry_out(
     plan: Plan,
 ) -> Result<Step, HttpError> {
     let mut step = step?;
-    if let (Step::Found(found), Plan::Check { verify, .. }) = (&mut step, plan) {
-        found.checked = Some(check::check_one_of_many(&gateway, &found.target, verify).await?);
+    if let (Step::Found(found), Plan::Check { verify, repair }) = (&mut step, plan) {
+        let choice = check::Choice { verify, repair };
+        found.checked = Some(check::check_one_of_many(&gateway, &found.target, choice).await?);
     }
     Ok(step)
 }

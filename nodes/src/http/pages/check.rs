@@ -29,6 +29,8 @@ pub(in crate::http) struct CheckPage {
     pub(in crate::http) share_map: Vec<(u64, Vec<String>)>,
     /// Whether every byte was read.
     pub(in crate::http) verified: bool,
+    /// What a repair did, if one was attempted; the rest of the page is of the check after it.
+    pub(in crate::http) repair: Option<String>,
     /// Where to go back to: a path on this gateway.
     pub(in crate::http) back: Option<String>,
 }
@@ -46,6 +48,7 @@ pub(in crate::http) fn page(check: &CheckPage) -> HttpResponse {
             @if let Some(index) = &check.storage_index { p.sub { "Storage index " code { (index) } } }
         }
         (notice(tone, &html! { strong { (word) } " " (check.summary) }))
+        @if let Some(repair) = &check.repair { (notice(tone, &html! { strong { "Repair." } " " (repair) })) }
         @if check.storage_index.is_some() {
             div.tiles {
                 (tile("Good shares", &format!("{} of {}", check.good, check.expected), "distinct ones"))

@@ -91,17 +91,24 @@ fn checks(cap: &Cap, here: &str) -> Markup {
             h2 { "Check" }
             p { "Asks the peers which shares they hold." }
             form.row action={ (here) "?t=check" } method="post" {
-                label { input type="checkbox" name="verify" value="true"; " read and verify every byte" }
+                (choices())
                 button type="submit" { "Check" }
             }
             @if cap.is_directory() {
                 p { "Or everything in and below this folder:" }
                 form.row action={ (here) "?t=start-deep-check" } method="post" {
                     input type="hidden" name="ophandle" value=(handle());
-                    label { input type="checkbox" name="verify" value="true"; " read and verify every byte" }
+                    (choices())
                     button type="submit" { "Check all" }
                 }
             }
         }
+    }
+}
+
+fn choices() -> Markup {
+    html! {
+        label { input type="checkbox" name="verify" value="true"; " read and verify every byte" }
+        label { input type="checkbox" name="repair" value="true"; " make missing shares again" }
     }
 }

@@ -156,7 +156,7 @@ async fn bad_health_is_a_result_and_no_error() {
 }
 
 #[actix_web::test]
-async fn repair_is_answered_as_not_attempted() {
+async fn a_repair_tells_what_was_before_and_what_is_now() {
     let rig = Rig::start();
     let file = rig.put(&[7; 5000]).await;
     let repaired = rig.check(&file, "&repair=true").await;
@@ -165,11 +165,58 @@ async fn repair_is_answered_as_not_attempted() {
     assert!(repaired.get("repair-unavailable").is_none());
     rig.fake.set(Mood::NotHappy);
     let repaired = rig.check(&file, "&repair=true").await;
-    assert_eq!(repaired["repair-successful"], false);
-    assert_eq!(repaired["post-repair-results"]["results"]["count-shares-good"], 8);
-    assert!(repaired["repair-unavailable"].is_string());
+    assert_eq!(
+        (&repaired["repair-attempted"], &repaired["repair-successful"]),
+        (&json!(true), &json!(true))
+    );
+    let (before, after) = (&repaired["pre-repair-results"], &repaired["post-repair-results"]);
+    assert_eq!(before["results"]["count-shares-good"], 8);
+    assert_eq!(before["results"]["count-corrupt-shares"], 1);
+    assert_eq!(after["results"]["count-shares-good"], 10, "it was checked again");
+    assert_eq!(after["summary"], "Healthy");
+    assert_eq!(
+        repaired["truckee"],
+        json!({"shares-made": 2, "repair-problem": null})
+    );
+    rig.fake.set(Mood::NotHappy);
+    let page = rig.post(&format!("/uri/{file}?t=check&repair=true")).await.text();
+    assert!(
+        page.contains("2 shares were made again") && page.contains("10 of 10"),
+        "{page}"
+    );
     let literal = rig.check(HELLO, "&repair=true").await;
     assert_eq!(literal, json!({"storage-index": "", "repair-attempted": false}));
+}
+
+#[actix_web::test]
+async fn a_repair_that_cannot_be_made_says_why() {
+    let rig = Rig::start();
+    let file = rig.put(&[7; 5000]).await;
+    rig.fake.set(Mood::TooFewShares);
+    let repaired = rig.check(&file, "&repair=true").await;
+    assert_eq!(
+        (&repaired["repair-attempted"], &repaired["repair-successful"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        repaired["post-repair-results"], repaired["pre-repair-results"],
+        "nothing was done"
+    );
+    let problem = repaired["truckee"]["repair-problem"].as_str().unwrap();
+    assert!(problem.starts_with("3 shares are needed"), "{problem}");
+    let page = rig.post(&format!("/uri/{file}?t=check&repair=true")).await.text();
+    assert!(page.contains("no share was made again: 3 shares are"), "{page}");
+}
+
+#[actix_web::test]
+async fn a_directory_that_cannot_be_read_is_not_repaired() {
+    let rig = Rig::start();
+    let gone = Cap::Dir(MutableCap::of_write_key(
+        truckee_grid::keys::WriteKey::from_bytes([9; 16]),
+    ));
+    let repaired = rig.check(&gone.to_uri(), "&repair=true").await;
+    assert_eq!(repaired["repair-attempted"], false);
+    assert!(repaired["repair-unavailable"].is_string());
 }
 
 #[actix_web::test]
@@ -406,7 +453,7 @@ async fn handles_show_what_walks_came_to() {
     assert_eq!(checked["root-storage-index"], si(&root));
     let repaired = rig.ended("r").await;
     assert_eq!(repaired["count-objects-healthy-post-repair"], 3);
-    assert_eq!(repaired["count-repairs-attempted"], 0);
+    assert_eq!(repaired["count-repairs-attempted"], 0, "nothing was to be done");
     for handle in ["m", "s", "c", "r"] {
         let page = rig.get(&format!("/operations/{handle}")).await;
         assert!(
@@ -438,6 +485,46 @@ async fn a_deep_check_lists_what_is_not_healthy() {
     );
     assert_eq!(checked["list-corrupt-shares"][0][1], si(&file));
     assert_eq!(checked["count-corrupt-shares"], 1);
+}
+
+#[actix_web::test]
+async fn a_deep_repair_counts_before_and_after() {
+    let rig = Rig::start();
+    let (root, file) = rig.tree().await;
+    let counts = async |handle: &str| {
+        rig.post(&format!(
+            "/uri/{root}?t=start-deep-check&repair=true&ophandle={handle}"
+        ))
+        .await;
+        let ended = rig.ended(handle).await;
+        let keys = [
+            "count-objects-healthy-pre-repair",
+            "count-objects-healthy-post-repair",
+            "count-objects-unhealthy-pre-repair",
+            "count-objects-unhealthy-post-repair",
+            "count-repairs-attempted",
+            "count-repairs-successful",
+            "count-repairs-unsuccessful",
+            "count-corrupt-shares-pre-repair",
+            "count-corrupt-shares-post-repair",
+        ];
+        (json!(keys.map(|key| ended[key].clone())), ended)
+    };
+    rig.fake.set(Mood::NotHappy);
+    let (counted, ended) = counts("a").await;
+    assert_eq!(counted, json!([2, 3, 1, 0, 1, 1, 0, 1, 0]));
+    assert_eq!(ended["list-unhealthy-files"][0][0], json!(["again"]));
+    assert_eq!(ended["list-corrupt-shares"][0][1], si(&file));
+    assert_eq!(ended["list-remaining-corrupt-shares"], json!([]));
+    let text = rig.get("/operations/a?output=text").await.text();
+    assert!(
+        text.contains("\nrepaired: 1\nhealthy after repair: 3\n"),
+        "{text}"
+    );
+    rig.fake.set(Mood::TooFewShares);
+    let (counted, ended) = counts("b").await;
+    assert_eq!(counted, json!([2, 2, 1, 1, 1, 0, 1, 1, 1]));
+    assert_eq!(ended["list-remaining-corrupt-shares"][0][1], si(&file));
 }
 
 #[actix_web::test]

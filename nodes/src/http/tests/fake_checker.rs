@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use truckee_actors::clock::SystemClock;
 use truckee_actors::transfers::{History, PeerWhy, TransferPeerReport};
+use truckee_engine::repair::{Findings, Placed, RepairError};
 use truckee_grid::caps::ChkVerifier;
 use truckee_grid::ids::{NodeId, ShareNumber};
 
 use super::fake::{Fake, Mood};
-use crate::http::check_port::{CheckError, CheckPort, CheckReport, CorruptShare, Corruption};
+use crate::http::check_port::{
+    CheckError, CheckPort, CheckReport, CorruptShare, Corruption, RepairFailed, RepairOutcome, RepairReport,
+};
 use crate::http::port::PortFuture;
 
 pub(super) struct FakeChecker(pub(super) Arc<Fake>);
@@ -66,6 +69,50 @@ impl CheckPort for FakeChecker {
                 Mood::Kind if known => Ok(report(file, verify, 0)),
                 Mood::Kind => Ok(report(file, verify, file.coding.n())),
             }
+        })
+    }
+
+    /// A mesh in which two shares are missing is whole afterwards; where too many are, nothing can be done.
+    fn repair(
+        &self,
+        file: ChkVerifier,
+        found: CheckReport,
+    ) -> PortFuture<Result<RepairReport, Box<RepairFailed>>> {
+        let fake = Arc::clone(&self.0);
+        Box::pin(async move {
+            if !found.is_recoverable() {
+                return Err(Box::new(RepairFailed {
+                    error: RepairError::TooFewShares {
+                        have: found.good(),
+                        need: file.coding.k(),
+                    },
+                    findings: Findings::default(),
+                }));
+            }
+            let missing = file
+                .coding
+                .shares()
+                .filter(|share| !found.sharemap.contains_key(share));
+            let placed = missing.map(|share| Placed {
+                share,
+                peer: NodeId([share.0; 32]),
+                existed: false,
+                copy: false,
+            });
+            let report = RepairReport {
+                si: file.si,
+                ueb_hash: file.ueb_hash,
+                coding: file.coding,
+                outcome: RepairOutcome::Complete,
+                before: BTreeMap::new(),
+                unplaced: Vec::new(),
+                findings: Findings {
+                    placed: placed.collect(),
+                    ..Findings::default()
+                },
+            };
+            fake.set(Mood::Kind);
+            Ok(report)
         })
     }
 

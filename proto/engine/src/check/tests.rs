@@ -200,6 +200,39 @@ fn only_verifying_finds_a_bad_block_path_or_proof() {
 }
 
 #[test]
+fn a_peer_is_told_of_a_bad_block_before_the_check_has_ended() {
+    for insists in [false, true] {
+        let (mut world, file) = stored(10, LEN);
+        let peer = world.peer(6);
+        (peer.bad_blocks_from, peer.insists) = (Some(3), insists);
+        let share = *peer.shares.keys().next().expect("it holds one");
+        let report = run(&mut world, file, true).report();
+        let peer = world.peer(6);
+        assert_eq!(peer.told, [(share, 3)], "once, and of this block");
+        assert_eq!(
+            peer.shares.is_empty(),
+            !insists,
+            "it has looked itself when the check ends"
+        );
+        assert_eq!(
+            (report.good(), report.corrupt.len()),
+            (9, 1),
+            "what it says changes nothing"
+        );
+        assert!((0..10).all(|other| other == 6 || world.peer(other).told.is_empty()));
+    }
+    // One that says nothing to it delays the check by its time, and no more.
+    let (mut world, file) = stored(10, LEN);
+    world.peer(6).bad_blocks_from = Some(0);
+    let lie: Lie = Box::new(|_, request| {
+        let told = matches!(request, Request::ReadBlock(read) if read.suspect);
+        told.then_some(Err(CallError::LinkLost))
+    });
+    let report = run_with(&mut world, file, true, &lie).report();
+    assert_eq!((report.good(), report.responding.len()), (9, 10));
+}
+
+#[test]
 fn of_a_corrupt_share_no_more_is_read() {
     let (mut world, file) = stored(10, 200 * 1024);
     world.peer(6).bad_blocks_from = Some(0);

@@ -25,7 +25,7 @@ impl Check {
         facts.map_or(0, |facts| facts.ueb().segments())
     }
 
-    fn block_bytes(&self, segment: u64) -> usize {
+    pub(super) fn block_bytes(&self, segment: u64) -> usize {
         let facts = self.facts.as_ref();
         facts.map_or(0, |facts| {
             facts.ueb().geometry().block_bytes(SegmentIndex(segment))
@@ -80,13 +80,26 @@ impl Check {
             copy.next += 1;
         }
         *copy.out.entry(segment).or_default() += 1;
-        let (peer, share) = (copy.peer, copy.share);
+        let purpose = Purpose::Read { copy: index, segment };
+        self.ask_block(now, index, segment, purpose);
+    }
+
+    /// Has the peer of a copy look at a block that is damaged.
+    fn tell(&mut self, now: Mono, index: usize, segment: u64) {
+        self.telling += 1;
+        // Its answer may be the block.
+        self.window_used += self.block_bytes(segment);
+        self.ask_block(now, index, segment, Purpose::Tell { segment });
+    }
+
+    fn ask_block(&mut self, now: Mono, index: usize, segment: u64, purpose: Purpose) {
+        let Copy { peer, share, .. } = self.copies[index];
         let request = ReadBlock {
             si: self.config.file.si,
             share,
             segment: SegmentIndex(segment),
+            suspect: matches!(purpose, Purpose::Tell { .. }),
         };
-        let purpose = Purpose::Read { copy: index, segment };
         self.send(now, purpose, peer, Request::ReadBlock(request));
     }
 
@@ -138,7 +151,12 @@ impl Check {
         }
     }
 
-    pub(super) fn on_verified(&mut self, batch: u64, verdicts: Option<Vec<Result<(), BadBlockReason>>>) {
+    pub(super) fn on_verified(
+        &mut self,
+        now: Mono,
+        batch: u64,
+        verdicts: Option<Vec<Result<(), BadBlockReason>>>,
+    ) {
         let Some(places) = self.batches.remove(&batch) else {
             return;
         };
@@ -154,7 +172,12 @@ impl Check {
             copy.out.remove(&segment.0);
             match verdict {
                 Ok(()) => copy.good += 1,
-                Err(_) => self.corrupt(index, Corruption::Block),
+                Err(_) => {
+                    if copy.state == CopyState::Good {
+                        self.tell(now, index, segment.0);
+                    }
+                    self.corrupt(index, Corruption::Block);
+                }
             }
         }
     }

@@ -104,6 +104,7 @@ impl Download {
             si: self.config.file.si,
             share,
             segment: SegmentIndex(segment),
+            suspect: false,
         };
         let token = self.send(
             now,

@@ -57,6 +57,15 @@ impl Repair {
         let (shares, strange): (Vec<_>, Vec<_>) = shares.iter().partition(|share| coding.has(**share));
         let strange = strange.into_iter().map(|share| (id, share));
         self.findings.incompatible.extend(strange);
+        let (bad, shares): (Vec<_>, Vec<_>) = shares
+            .into_iter()
+            .partition(|share| self.config.distrusted.contains(&(id, *share)));
+        let bad = bad.into_iter().map(|share| CorruptShare {
+            peer: id,
+            share,
+            what: Corruption::Block,
+        });
+        self.findings.damage.extend(bad);
         if shares.is_empty() {
             return;
         }

@@ -7,7 +7,7 @@ use truckee_wire::message::{BlockRead, ReadBlock, Request, Response};
 use super::goals::Goal;
 use super::sources::{Copy, Fate};
 use super::window::Stage;
-use super::{CorruptShare, Corruption, Effect, Phase, Purpose, Repair, RepairError};
+use super::{CorruptShare, Corruption, Effect, Phase, Purpose, READ_BUDGET, Repair, RepairError};
 use crate::time::Mono;
 use crate::transfer::{self, PeerWhy, Token, Verdict};
 
@@ -92,6 +92,7 @@ impl Repair {
             si: self.config.si,
             share,
             segment: SegmentIndex(segment),
+            suspect: false,
         };
         self.sources.asked(copy);
         self.pace.moved(self.block_bytes(segment) as u64);
@@ -145,12 +146,18 @@ impl Repair {
                 let fate = self.sources.was_busy(now, copy, sent_at, wait);
                 (fate, PeerWhy::StayedBusy)
             }
-            Verdict::Failed(PeerWhy::Corrupt) => return self.spoil(copy, Some(Corruption::Admitted)),
+            Verdict::Failed(PeerWhy::Corrupt) => {
+                self.spoil(copy, Some(Corruption::Admitted));
+                return;
+            }
             Verdict::Failed(PeerWhy::TimedOut) => {
                 let why = PeerWhy::TimedOut;
                 (self.sources.missed(now, copy, sent_at, why), why)
             }
-            Verdict::Failed(_) => return self.spoil(copy, None),
+            Verdict::Failed(_) => {
+                self.spoil(copy, None);
+                return;
+            }
             Verdict::Gone(why) => {
                 // What else was asked of it does not come either.
                 self.drop_reads_of(peer);
@@ -168,7 +175,7 @@ impl Repair {
         let bytes = read.block.len();
         self.findings.read_bytes += bytes as u64;
         if bytes != self.block_bytes(segment) {
-            return self.spoil(copy, Some(Corruption::Block));
+            return self.spoil_block(copy, segment);
         }
         let block = transfer::fetched(self.sources.copy(copy).share, read);
         if let Some(slot) = self.window.slot(segment) {
@@ -176,8 +183,27 @@ impl Repair {
         }
     }
 
-    /// A copy is of no use, or worse.
-    fn spoil(&mut self, copy: usize, what: Option<Corruption>) {
+    /// A block is not what was stored. Its node is told once, looks itself and puts the share aside, and the next repair
+    /// makes it again.
+    fn spoil_block(&mut self, copy: usize, segment: u64) {
+        if !self.spoil(copy, Some(Corruption::Block)) {
+            return;
+        }
+        let Copy { peer, share, .. } = self.sources.copy(copy);
+        self.effects.push_back(Effect::Notify {
+            peer: self.survey.peers()[peer].id,
+            request: Request::ReadBlock(ReadBlock {
+                si: self.config.si,
+                share,
+                segment: SegmentIndex(segment),
+                suspect: true,
+            }),
+            budget: READ_BUDGET,
+        });
+    }
+
+    /// A copy is of no use, or worse. True if it was of use until now.
+    fn spoil(&mut self, copy: usize, what: Option<Corruption>) -> bool {
         let Copy { peer, share, .. } = self.sources.copy(copy);
         let first = self.sources.spoil(copy);
         if let Some(what) = what.filter(|_| first) {
@@ -185,6 +211,7 @@ impl Repair {
             self.findings.damage.push(CorruptShare { peer, share, what });
         }
         self.drop_reads(|from| (from.peer, from.share) == (peer, share));
+        first
     }
 
     fn drop_reads_of(&mut self, peer: usize) {
@@ -235,7 +262,7 @@ impl Repair {
             _ => return self.fail(now, RepairError::Fault { segment: index }),
         };
         for copy in bad {
-            self.spoil(copy, Some(Corruption::Block));
+            self.spoil_block(copy, segment);
         }
         self.advance_all(now);
     }

@@ -213,7 +213,7 @@ impl ModelDisk {
                 ..
             } => self.put(share, *closing, block),
             DiskOp::Find { si, inline_bytes_max } => Ok(DiskDone::Found(self.find(si, inline_bytes_max))),
-            DiskOp::Read { share, segment } => self.read(share, segment),
+            DiskOp::Read { share, segment, .. } => self.read(share, segment),
             DiskOp::Verify { share } => {
                 let stored = self.shares.get(&share).ok_or(DiskFault::NotFound)?;
                 Ok(DiskDone::Sound {

@@ -140,6 +140,7 @@ impl TestFile {
             si: self.si,
             share: ShareNumber(share),
             segment,
+            suspect: false,
         })
     }
 

@@ -131,6 +131,9 @@ pub enum DiskOp {
         share: ShareId,
         /// Which segment.
         segment: SegmentIndex,
+        /// Somebody found it damaged: only if it is sound, see [`super::is_sound_block`]; else the fault
+        /// [`DiskFault::Corrupt`], and the share has been put aside.
+        suspect: bool,
     },
     /// Reads the whole share and checks every hash. Done: [`DiskDone::Sound`]; or the fault [`DiskFault::Corrupt`], and
     /// the share has been put aside.

@@ -120,6 +120,10 @@ pub(crate) struct ModelPeer {
     pub(crate) bad_path: bool,
     pub(crate) bad_sealed_path: bool,
     pub(crate) bad_facts: bool,
+    /// Holds on to a share that it was told is damaged.
+    pub(crate) insists: bool,
+    /// Blocks that it was told are damaged.
+    pub(crate) told: Vec<(ShareNumber, u64)>,
     /// Says itself that its shares are damaged.
     pub(crate) admits_damage: bool,
     /// Answers everything with the wrong kind of answer.
@@ -334,7 +338,7 @@ impl ModelPeer {
                 self.fresh.insert(put.share, None);
                 Ok(Response::SharePut { already_there: false })
             }
-            Request::ReadBlock(read) => self.read(read.share, read.segment.0),
+            Request::ReadBlock(read) => self.read(read.share, read.segment.0, read.suspect),
             _ => Err(refuse(FailureCode::Unsupported)),
         }
     }
@@ -399,7 +403,14 @@ impl ModelPeer {
         })
     }
 
-    fn read(&mut self, share: ShareNumber, segment: u64) -> Result<Response, Failure> {
+    fn read(&mut self, share: ShareNumber, segment: u64, suspect: bool) -> Result<Response, Failure> {
+        if suspect {
+            self.told.push((share, segment));
+            if !self.insists && self.is_bad(segment) {
+                self.shares.remove(&share);
+                return Err(refuse(FailureCode::Corrupt));
+            }
+        }
         let stored = self.shares.get(&share).ok_or(refuse(FailureCode::NotFound))?;
         if self.admits_damage {
             return Err(refuse(FailureCode::Corrupt));
@@ -427,6 +438,10 @@ impl ModelPeer {
             sealed,
             block,
         }))
+    }
+
+    fn is_bad(&self, segment: u64) -> bool {
+        self.bad_path || self.bad_sealed_path || self.bad_blocks_from.is_some_and(|from| segment >= from)
     }
 
     fn damage(&self, block: Bytes, segment: u64) -> Bytes {

@@ -123,6 +123,7 @@ fn requests() -> Vec<Request> {
             si,
             share,
             segment: SegmentIndex(4),
+            suspect: false,
         }),
         Request::GetStatus,
         Request::GetInventory,

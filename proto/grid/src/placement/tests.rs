@@ -118,3 +118,64 @@ fn a_replacement_is_the_least_loaded_that_is_allowed() {
     );
     assert_eq!(replacement(&ring, &load, &ring.iter().copied().collect()), None);
 }
+
+/// Peers 0 to 99 are in the first zone, 100 to 199 in the second, and the others in the third.
+fn zone_of(id: NodeId) -> usize {
+    usize::from(id.0[0]) / 100
+}
+
+fn in_zones(peers: impl IntoIterator<Item = u8>) -> Vec<Candidate> {
+    let zones = ["attic", "cellar", "garage"];
+    peers
+        .into_iter()
+        .map(|number| candidate(number, zones[zone_of(peer(number))]))
+        .collect()
+}
+
+/// How many different shares are left without each of three zones; the fewest.
+fn left_without_a_zone(held: &[(NodeId, ShareNumber)]) -> usize {
+    let without = |zone: usize| {
+        let left = held.iter().filter(move |(id, _)| zone_of(*id) != zone);
+        left.map(|(_, share)| *share).collect::<BTreeSet<_>>().len()
+    };
+    (0..3).map(without).min().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_whole_zone_of_three_may_burn(sizes in [4u8..50, 4u8..50, 4u8..50], si in any::<[u8; 16]>()) {
+        let peers = (0..3u8).flat_map(|zone| (0..sizes[usize::from(zone)]).map(move |index| 100 * zone + index));
+        let ring = ring_order(&StorageIndex(si), &in_zones(peers));
+        let coding = Coding::new(3, 10).expect("valid");
+        let held: Vec<_> = assign(&ring, coding, &[]).into_iter().map(|(share, id)| (id, share)).collect();
+        prop_assert!(left_without_a_zone(&held) >= 6, "3 or 4 shares in each zone");
+    }
+
+    /// Nodes die one after the other, and what they held is made again elsewhere; so are whole zones, which come back empty.
+    #[test]
+    fn it_may_still_after_years_of_repairs(
+        losses in prop::collection::vec((0usize..60, any::<bool>()), 1..120), si in any::<[u8; 16]>(),
+    ) {
+        let (si, coding) = (StorageIndex(si), Coding::new(3, 10).expect("valid"));
+        let all: Vec<u8> = (0..3u8).flat_map(|zone| (0..20).map(move |index| 100 * zone + index)).collect();
+        let mut held: Vec<(NodeId, ShareNumber)> = Vec::new();
+        let repair = |held: &mut Vec<(NodeId, ShareNumber)>, ring: &[NodeId]| {
+            let made = assign(ring, coding, held);
+            held.extend(made.into_iter().map(|(share, id)| (id, share)));
+        };
+        repair(&mut held, &ring_order(&si, &in_zones(all.iter().copied())));
+        for (index, whole_zone) in losses {
+            // Now and then a zone, else one of the nodes that hold something.
+            let hurt = held[index % held.len()].0;
+            let is_gone = |id: NodeId| if whole_zone && index < 6 { zone_of(id) == zone_of(hurt) } else { id == hurt };
+            held.retain(|(id, _)| !is_gone(*id));
+            let left: BTreeSet<ShareNumber> = held.iter().map(|(_, share)| *share).collect();
+            prop_assert!(left.len() >= 3, "it could not be repaired");
+            let rest = all.iter().copied().filter(|number| !is_gone(peer(*number)));
+            repair(&mut held, &ring_order(&si, &in_zones(rest)));
+            prop_assert!(left_without_a_zone(&held) >= 3, "{held:?}");
+        }
+    }
+}

@@ -165,11 +165,14 @@ fn request() -> impl Strategy<Value = Request> {
             file,
             block
         })),
-        (si(), share(), segment()).prop_map(|(si, share, segment)| Request::ReadBlock(ReadBlock {
-            si,
-            share,
-            segment
-        })),
+        (si(), share(), segment(), any::<bool>()).prop_map(|(si, share, segment, suspect)| {
+            Request::ReadBlock(ReadBlock {
+                si,
+                share,
+                segment,
+                suspect,
+            })
+        }),
         Just(Request::GetStatus),
         Just(Request::GetInventory),
         (0..Bucket::COUNT, any::<bool>(), any::<[u8; 14]>(), any::<u8>()).prop_map(

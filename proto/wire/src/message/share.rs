@@ -121,6 +121,9 @@ pub struct ReadBlock {
     pub share: ShareNumber,
     /// Which segment.
     pub segment: SegmentIndex,
+    /// The asker got this block before, and it was damaged: it is to be checked by who holds it, and the share to be put
+    /// aside if that is so.
+    pub suspect: bool,
 }
 
 /// The answer to [`ReadBlock`].

@@ -74,6 +74,7 @@ impl Repairs {
             candidates,
             upload: UploadId(ctx.rng.array()),
             window_bytes: if ctx.rng.chance(500) { WINDOW_BYTES } else { 4096 },
+            distrusted: BTreeSet::new(),
             paced: order.grant.is_some(),
         };
         let id = order.id;

@@ -105,6 +105,7 @@ impl Life {
             }
             if dice.roll(100) < faults {
                 self.faults = true;
+                peer.insists = true;
                 match dice.roll(8) {
                     0 => peer.bad_blocks_from = Some(dice.roll(9)),
                     1 => peer.bad_path = true,

@@ -30,7 +30,37 @@ fn a_bad_copy_is_reported_and_another_share_used() {
             what,
         };
         assert_eq!(report.findings.damage, [expected], "change {index}");
+        if what == Corruption::Admitted {
+            continue;
+        }
+        let peer = world.peer(1);
+        assert_eq!((peer.told.len(), peer.shares.len()), (1, 0), "it was put aside");
+        (peer.bad_blocks_from, peer.bad_path, peer.bad_sealed_path) = (None, false, false);
+        // The next repair makes it again.
+        let repaired = run_repair(&Healer::of(&world), &mut world);
+        assert_eq!(placements(&repaired), [(share(1), node(1))], "change {index}");
         is_whole(&world, &originals);
+    }
+}
+
+#[test]
+fn a_copy_that_is_known_to_be_bad_is_not_there_and_its_node_gets_nothing() {
+    for len in [700, LEN] {
+        let (mut world, done, originals) = stored(11, len);
+        wipe(&mut world, 5..7);
+        let peer = world.peer(1);
+        (peer.bad_blocks_from, peer.insists) = (Some(0), true);
+        let mut healer = Healer::of(&world).knowing(done.ueb_hash);
+        healer.config.distrusted = BTreeSet::from([(node(1), share(1))]);
+        let repaired = run_repair(&healer, &mut world);
+        let report = repaired.report();
+        assert_eq!(report.outcome, RepairOutcome::Complete);
+        assert!(!report.before.contains_key(&share(1)));
+        let placed = placements(&repaired);
+        assert!(placed.iter().any(|(made, _)| *made == share(1)), "{placed:?}");
+        assert!(placed.iter().all(|(_, peer)| *peer != node(1)), "{placed:?}");
+        assert!(world.peer(1).reads.is_empty(), "nothing is read from it");
+        is_true(&world, &originals);
     }
 }
 
@@ -63,7 +93,8 @@ fn with_too_few_good_shares_nothing_is_built_and_nothing_stays_open() {
         let (mut world, _, originals) = stored(12, len);
         wipe(&mut world, 0..3);
         for bad in 3..8 {
-            world.peer(bad).bad_blocks_from = Some(u64::from(len == LEN) * 20);
+            let peer = world.peer(bad);
+            (peer.bad_blocks_from, peer.insists) = (Some(u64::from(len == LEN) * 20), true);
         }
         let repaired = run_repair(&Healer::of(&world), &mut world);
         let failed = repaired.failed();
@@ -248,8 +279,10 @@ fn what_had_to_be_moved_twice_is_made_up_for() {
     let (mut world, done, originals) = stored(10, 60 * 1024);
     wipe(&mut world, 0..2);
     // Every block of two peers is bad from some segment on, and has to be read from others.
-    world.peer(2).bad_blocks_from = Some(5);
-    world.peer(3).bad_blocks_from = Some(9);
+    for (bad, from) in [(2, 5), (3, 9)] {
+        let peer = world.peer(bad);
+        (peer.bad_blocks_from, peer.insists) = (Some(from), true);
+    }
     let mut healer = Healer::of(&world);
     healer.config.paced = true;
     healer.config.window_bytes = 8 * 1024;

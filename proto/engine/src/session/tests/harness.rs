@@ -58,6 +58,7 @@ pub(crate) fn read() -> Request {
         si: StorageIndex([1; 16]),
         share: ShareNumber(2),
         segment: SegmentIndex(0),
+        suspect: false,
     })
 }
 

@@ -39,6 +39,7 @@ impl Healer {
             draining: BTreeSet::new(),
             upload: UploadId([4; 16]),
             window_bytes: WINDOW_BYTES,
+            distrusted: BTreeSet::new(),
             paced: false,
         };
         Self {
@@ -323,7 +324,11 @@ impl<'a> Run<'a> {
                     events.push((now + HOP, Event::Arrive(index, Some(token), peer, request)));
                 }
                 Effect::Notify { peer, request, .. } => {
-                    assert!(matches!(request, Request::AbortShare(_)));
+                    assert!(match &request {
+                        Request::AbortShare(_) => true,
+                        Request::ReadBlock(read) => read.suspect,
+                        _ => false,
+                    });
                     events.push((now + HOP, Event::Arrive(index, None, peer, request)));
                 }
                 Effect::CancelSend { token } => {
