@@ -224,7 +224,8 @@ impl Router {
             | RequestKind::ReadBlock
             | RequestKind::GetStatus
             | RequestKind::GetInventory
-            | RequestKind::ListShares => &self.shares,
+            | RequestKind::ListShares
+            | RequestKind::RenewLeases => &self.shares,
         };
         match handler {
             Some(handler) => handler.handle(inbound),

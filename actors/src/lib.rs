@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod directory;
 pub mod drive;
 pub mod gate;
+pub mod gc;
 pub mod heal;
 pub mod inbound;
 pub mod link;

@@ -116,7 +116,17 @@ table! {
     MEMBERSHIP_INTRODUCERS_UP, Gauge, Count, "truckee_membership_introducers_up", [], "Introducers with a live link";
 
     STORE_SHARES, Gauge, Count, "truckee_store_shares", [], "Complete shares on disk";
-    STORE_USED_BYTES, Gauge, Bytes, "truckee_store_used_bytes", [], "Bytes of complete shares on disk";
+    STORE_USED_BYTES, Gauge, Bytes, "truckee_store_used_bytes", [], "Bytes of complete shares on disk, those in the trash included";
+    GC_ON, Gauge, Count, "truckee_gc_on", [], "1 if shares whose leases are over are collected";
+    GC_DAYS_TO_FIRST, Gauge, Count, "truckee_gc_days_to_first", [], "Days until the first term after it was turned on is over";
+    GC_DAYS_BEHIND, Gauge, Count, "truckee_gc_days_behind", [], "Days that the calendar is ahead of the days that the node has seen pass";
+    GC_SHARES, Counter, Count, "truckee_gc_shares_total", ["step"], "Shares moved into the trash because their leases were over, and shares deleted from the trash for good";
+    GC_BYTES, Counter, Bytes, "truckee_gc_share_bytes_total", ["step"], "Bytes of those";
+    GC_FAILED, Counter, Count, "truckee_gc_failures_total", [], "Pages and shares that the collector could not look at or move";
+    GC_WALKS, Counter, Count, "truckee_gc_walks_total", [], "Walks of the collector over all shares";
+    STORE_LEASES_RENEWED, Counter, Count, "truckee_store_leases_renewed_total", [], "Leases renewed, one for each file and renewal";
+    STORE_TRASH_SHARES, Gauge, Count, "truckee_store_trash_shares", [], "Shares in the trash";
+    STORE_TRASH_BYTES, Gauge, Bytes, "truckee_store_trash_bytes", [], "Bytes of the shares in the trash";
     STORE_AVAILABLE_BYTES, Gauge, Bytes, "truckee_store_available_bytes", [], "Bytes left for new shares after quota and reserve";
     STORE_OPEN_SHARES, Gauge, Count, "truckee_store_open_shares", [], "Shares that are being written";
     STORE_DRAINING, Gauge, Count, "truckee_store_draining", [], "1 while the store takes no shares because the node is being emptied";
@@ -231,6 +241,8 @@ pub fn describe_all() {
 /// Values of labels that an alert or a panel must be able to tell from "never looked": they are shown as zero from the
 /// start, because the first step of a counter that appears with it is invisible to Prometheus.
 const FROM_THE_START: &[(&str, &str, &[&str])] = &[
+    (GC_SHARES, "step", &["collected", "deleted"]),
+    (GC_BYTES, "step", &["collected", "deleted"]),
     (
         UPLOAD_FINISHED,
         "outcome",
@@ -287,7 +299,12 @@ pub const OF_GATEWAYS: &[&str] = &[
     "truckee_drive_",
 ];
 /// Subsystems of a storage node.
-pub const OF_STORES: &[&str] = &["truckee_store_", "truckee_repair_", "truckee_heal_"];
+pub const OF_STORES: &[&str] = &[
+    "truckee_store_",
+    "truckee_repair_",
+    "truckee_heal_",
+    "truckee_gc_",
+];
 
 /// Subsystems of a vdrive.
 pub const OF_VDRIVES: &[&str] = &["truckee_vdrive_"];

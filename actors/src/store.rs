@@ -9,6 +9,8 @@
 
 pub mod disk;
 pub mod file_disk;
+mod handle;
+pub mod look;
 pub mod pool;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,15 +24,16 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::store::{
-    Asked, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Listing, ShareId, StartSpace, Store, StoreConfig,
-    StoreReport, Ticket,
+    Amount, Asked, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Listing, ShareId, StartSpace, Store,
+    StoreConfig, StoreReport, Survey, Ticket, TrashCause, TrashMark,
 };
-use truckee_engine::time::Mono;
+use truckee_engine::time::{Day, Mono};
 use truckee_grid::bucket::Bucket;
 use truckee_wire::message::{Failure, FailureCode, RequestKind};
 
 pub use self::disk::Disk;
 pub use self::file_disk::{DiskError, FileDisk};
+pub use self::handle::ShareStoreHandle;
 pub use self::pool::{DiskPool, PoolConfig};
 use crate::answers_ping;
 use crate::clock::ClockHandle;
@@ -65,6 +68,30 @@ struct List(
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct Move(Moving, oneshot::Sender<Result<Amount, DiskFault>>);
+
+/// Into the trash, out of it, or for good.
+enum Moving {
+    Trash(ShareId, TrashMark),
+    Restore(ShareId),
+    Collect(ShareId, Day, Day),
+    Empty(Bucket, TrashCause, Day),
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AskSurvey(
+    Bucket,
+    Option<ShareId>,
+    oneshot::Sender<Result<Survey, DiskFault>>,
+);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SetToday(Day);
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Report(oneshot::Sender<StoreReport>);
 
 #[derive(Message)]
@@ -87,6 +114,8 @@ pub struct ShareStore {
     waiting: BTreeMap<Ticket, Waiting>,
     verifying: BTreeMap<Ticket, oneshot::Sender<Result<u64, DiskFault>>>,
     listing: BTreeMap<Ticket, oneshot::Sender<Result<Listing, DiskFault>>>,
+    moving: BTreeMap<Ticket, oneshot::Sender<Result<Amount, DiskFault>>>,
+    surveying: BTreeMap<Ticket, oneshot::Sender<Result<Survey, DiskFault>>>,
     next_ticket: u64,
     timer: Timer,
     told: Option<StoreReport>,
@@ -114,6 +143,8 @@ impl ShareStore {
                 waiting: BTreeMap::new(),
                 verifying: BTreeMap::new(),
                 listing: BTreeMap::new(),
+                moving: BTreeMap::new(),
+                surveying: BTreeMap::new(),
                 next_ticket: 1,
                 timer: Timer::default(),
                 told: None,
@@ -143,6 +174,16 @@ impl ShareStore {
                 Effect::Listed { ticket, result } => {
                     // As above.
                     self.listing.remove(&ticket).map(|asker| asker.send(result).ok());
+                }
+                Effect::TrashDone { ticket, result } => {
+                    // As above.
+                    self.moving.remove(&ticket).map(|asker| asker.send(result).ok());
+                }
+                Effect::Surveyed { ticket, result } => {
+                    // As above.
+                    self.surveying
+                        .remove(&ticket)
+                        .map(|asker| asker.send(result).ok());
                 }
                 Effect::Disk { token, op } => {
                     let address = context.address();
@@ -198,11 +239,14 @@ impl ShareStore {
         self.told = Some(report);
         gauge!(names::STORE_SHARES).set(report.share_count as f64);
         gauge!(names::STORE_USED_BYTES).set(report.used_bytes as f64);
+        gauge!(names::STORE_TRASH_SHARES).set(report.trash.shares as f64);
+        gauge!(names::STORE_TRASH_BYTES).set(report.trash.bytes as f64);
         gauge!(names::STORE_AVAILABLE_BYTES).set(report.available_bytes as f64);
         gauge!(names::STORE_OPEN_SHARES).set(report.open_shares as f64);
         gauge!(names::STORE_DRAINING).set(if report.draining { 1.0 } else { 0.0 });
         counter!(names::STORE_WRITTEN_BYTES).absolute(report.written_bytes);
         counter!(names::STORE_READ_BYTES).absolute(report.read_bytes);
+        counter!(names::STORE_LEASES_RENEWED).absolute(report.leases_renewed);
         counter!(names::STORE_SCRUBBED_BYTES).absolute(report.verified_bytes);
         let corrupt = report.corrupt;
         for (found_by, count) in [
@@ -308,6 +352,43 @@ impl Handler<List> for ShareStore {
     }
 }
 
+impl Handler<Move> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, Move(moving, asker): Move, context: &mut Self::Context) {
+        let ticket = self.ticket();
+        self.moving.insert(ticket, asker);
+        match moving {
+            Moving::Trash(share, mark) => self.machine.trash(ticket, share, mark),
+            Moving::Collect(share, day, leased_before) => {
+                self.machine.collect(ticket, share, day, leased_before);
+            }
+            Moving::Restore(share) => self.machine.restore(ticket, share),
+            Moving::Empty(bucket, cause, before) => self.machine.empty_trash(ticket, bucket, cause, before),
+        }
+        self.go_on(context);
+    }
+}
+
+impl Handler<AskSurvey> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, AskSurvey(bucket, after, asker): AskSurvey, context: &mut Self::Context) {
+        let ticket = self.ticket();
+        self.surveying.insert(ticket, asker);
+        self.machine.survey(ticket, bucket, after);
+        self.go_on(context);
+    }
+}
+
+impl Handler<SetToday> for ShareStore {
+    type Result = ();
+
+    fn handle(&mut self, SetToday(today): SetToday, _: &mut Self::Context) {
+        self.machine.set_today(today);
+    }
+}
+
 impl Handler<Report> for ShareStore {
     type Result = ();
 
@@ -341,54 +422,6 @@ impl Handler<Stop> for ShareStore {
 }
 
 answers_ping!(ShareStore);
-
-/// The share store as the rest of the node sees it, besides its requests.
-#[derive(Clone, Debug)]
-pub struct ShareStoreHandle(Slot<ShareStore>);
-
-impl ShareStoreHandle {
-    /// A handle of the store in `slot`.
-    pub fn new(slot: &Slot<ShareStore>) -> ShareStoreHandle {
-        ShareStoreHandle(slot.clone())
-    }
-
-    /// Has a share read back and every hash of it checked; what is wrong is put aside. Gives the bytes read.
-    ///
-    /// # Errors
-    /// What is wrong; [`DiskFault::Overloaded`] while peers keep the disk busy and while the store stops,
-    /// [`DiskFault::Failed`] also if it has ended.
-    pub async fn verify(&self, share: ShareId) -> Result<u64, DiskFault> {
-        let (asker, answer) = oneshot::channel();
-        self.0.tell(Verify(share, asker)).map_err(|_| DiskFault::Failed)?;
-        answer.await.unwrap_or(Err(DiskFault::Failed))
-    }
-
-    /// A page of the shares of a bucket, those behind `after`. What has no good header is put aside.
-    ///
-    /// # Errors
-    /// As [`ShareStoreHandle::verify`].
-    pub async fn list(&self, bucket: Bucket, after: Option<ShareId>) -> Result<Listing, DiskFault> {
-        let (asker, answer) = oneshot::channel();
-        self.0
-            .tell(List(bucket, after, asker))
-            .map_err(|_| DiskFault::Failed)?;
-        answer.await.unwrap_or(Err(DiskFault::Failed))
-    }
-
-    /// Has the store take no share any more, or again; `None` if it has ended.
-    pub async fn set_draining(&self, draining: bool) -> Option<()> {
-        let (asker, answer) = oneshot::channel();
-        self.0.tell(SetDraining(draining, asker)).ok()?;
-        answer.await.ok()
-    }
-
-    /// A look at the store; `None` if it has ended.
-    pub async fn report(&self) -> Option<StoreReport> {
-        let (asker, answer) = oneshot::channel();
-        self.0.tell(Report(asker)).ok()?;
-        answer.await.ok()
-    }
-}
 
 #[cfg(test)]
 mod tests;

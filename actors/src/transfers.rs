@@ -49,6 +49,7 @@ mod download;
 mod error;
 mod history;
 mod jobs;
+mod renew;
 mod repair;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use self::check::CheckError;
 pub use self::download::DownloadStream;
 pub use self::error::{DownloadError, UploadError};
 pub use self::history::{Entry, History, KEPT_MAX, Operation, OperationKind, Totals};
+pub use self::renew::RenewReport;
 pub use self::repair::{Rate, RepairSpec};
 pub use truckee_engine::check::{CheckReport, CorruptShare, Corruption};
 pub use truckee_engine::download::TooFewShares;

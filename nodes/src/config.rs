@@ -5,6 +5,7 @@
 //! Changes on disk are seen at the next start only.
 
 mod doors;
+mod gc;
 mod heal;
 mod limits;
 mod problem;
@@ -29,6 +30,7 @@ pub use heal::HealConfig;
 pub use limits::Limits;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use trace::TraceConfig;
+pub use truckee_engine::gc::GcConfig;
 
 use crate::dir::NodeDir;
 use crate::role::Role;
@@ -71,6 +73,8 @@ pub struct Config {
     pub storage: Option<StorageConfig>,
     /// Present exactly when the role storage is.
     pub heal: Option<HealConfig>,
+    /// Present exactly when the role storage is.
+    pub gc: Option<GcConfig>,
     /// Present exactly when the role vdrive is.
     pub vdrive: Option<VdriveConfig>,
     /// Present exactly when the role introducer is.
@@ -302,6 +306,7 @@ fn read_root<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> Config 
         gateway: read_gateway(reader, root, &roles),
         storage: read_storage(reader, root, &roles),
         heal: heal::read(reader, root, roles.contains(&Role::Storage)),
+        gc: gc::read(reader, root, roles.contains(&Role::Storage)),
         vdrive: read_vdrive(reader, root, &roles),
         introducer: read_introducer(reader, root, &roles),
         log: read_log(reader, root),

@@ -14,7 +14,8 @@
 //! | `roster.bin` | 0600 | the mesh as last seen |
 //! | `draining` | 0644 | role storage: there while the node is being emptied |
 //! | `incidents/` | 0700 | recent events, written after panics |
-//! | `shares/`, `incoming/`, `quarantine/` | 0700 | role storage |
+//! | `shares/`, `incoming/`, `quarantine/`, `trash/`, `leases/` | 0700 | role storage |
+//! | `gc.json` | 0600 | role storage: the days that the node has seen pass, and since when leases are collected |
 //! | `scrub.json` | 0600 | role storage: how far the shares have been read back and checked |
 //!
 //! A file written here is there whole or not at all, also after a power failure.
@@ -74,6 +75,11 @@ impl NodeDir {
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// `gc.json`.
+    pub fn gc_path(&self) -> PathBuf {
+        self.0.join("gc.json")
     }
 
     /// `truckee.toml`.

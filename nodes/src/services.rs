@@ -11,6 +11,7 @@ use std::time::Duration;
 use truckee_actors::call::MeshHandle;
 use truckee_actors::clock::ClockHandle;
 use truckee_actors::directory::DirectoryWatch;
+use truckee_actors::gc::{Collector, CollectorStart};
 use truckee_actors::inbound::{Admission, LinkListener, Router};
 use truckee_actors::membership::{Membership, MembershipHandle, MembershipStart, Prepared};
 use truckee_actors::scrub::{Scrubber, ScrubberStart};
@@ -23,7 +24,7 @@ use truckee_engine::membership::{IntroducerConfig, OwnFacts};
 use truckee_engine::scrub::ScrubConfig;
 use truckee_engine::store::{Limits, StoreConfig};
 
-use crate::config::{Config, StorageConfig, VdriveConfig, VdriveDatabase};
+use crate::config::{Config, GcConfig, StorageConfig, VdriveConfig, VdriveDatabase};
 use crate::dir::NodeDir;
 use crate::drain;
 use crate::identity::{Secret, random_secret};
@@ -46,6 +47,7 @@ struct OpenedStore {
     slot: Slot<ShareStore>,
     /// None if nothing is to be read back.
     scrubber: Option<ChildSpec>,
+    collector: ChildSpec,
 }
 
 /// How they hang together with the node's actors.
@@ -88,7 +90,8 @@ pub(crate) fn prepare(
     let store = config
         .storage
         .as_ref()
-        .map(|storage| open_store(dir, storage, clock))
+        .zip(config.gc)
+        .map(|(storage, gc)| open_store(dir, storage, gc, clock))
         .transpose()?;
     let vdrive_health = VdriveHealth::default();
     let vdrive = config
@@ -104,7 +107,12 @@ pub(crate) fn prepare(
     })
 }
 
-fn open_store(dir: &NodeDir, storage: &StorageConfig, clock: &ClockHandle) -> Result<OpenedStore, RunError> {
+fn open_store(
+    dir: &NodeDir,
+    storage: &StorageConfig,
+    gc: GcConfig,
+    clock: &ClockHandle,
+) -> Result<OpenedStore, RunError> {
     let (disk, start) = FileDisk::open(dir.path())?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let pool = DiskPool::start(&disk, PoolConfig::default())?;
@@ -119,10 +127,17 @@ fn open_store(dir: &NodeDir, storage: &StorageConfig, clock: &ClockHandle) -> Re
     let slot = Slot::new();
     let child = ShareStore::child(config, pool, start, Arc::clone(clock), &slot);
     let scrubber = open_scrubber(dir, storage, clock, &slot)?;
+    let collector = Collector::child(CollectorStart {
+        config: gc,
+        state: dir.gc_path(),
+        store: ShareStoreHandle::new(&slot),
+        clock: Arc::clone(clock),
+    });
     Ok(OpenedStore {
         child,
         slot,
         scrubber,
+        collector,
     })
 }
 
@@ -201,6 +216,7 @@ impl Services {
             // Started after the store, and so stopped before it.
             children.push(store.child);
             children.extend(store.scrubber);
+            children.push(store.collector);
         }
         if let Some((child, drive)) = self.vdrive {
             router = router.with_drive(drive);

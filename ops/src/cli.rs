@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Backup(drive::BackupArgs),
     /// Ask the peers how whole files and directories are, and repair them
     Check(drive::CheckArgs),
+    /// Say that files are still wanted: storage nodes that collect what nobody renews keep them for another term
+    Renew(drive::RenewArgs),
     /// List the caps of everything below a directory
     Manifest(drive::ManifestArgs),
     /// Copy a whole tree from another gateway, one of Tahoe-LAFS included
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Drain(operator::DrainArgs),
     /// Shut a node out of the mesh for good
     Revoke(operator::RevokeArgs),
+    /// Show which shares a storage node would let go because nobody renewed them
+    Gc(GcArgs),
     /// Split a file into shares and restore it from any k of them, without a mesh
     #[command(subcommand)]
     Codec(codec::CodecCommand),
@@ -271,6 +275,22 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Directory of the storage node, which may be running
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Only show; nodes collect by themselves once `gc.expire_days` is set
+    #[arg(long, required = true)]
+    pub(crate) dry_run: bool,
+    /// As if leases were over after so many days [default: as the node is configured]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) expire_days: Option<u32>,
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -44,6 +44,12 @@ pub(crate) fn civil(seconds: f64) -> Civil {
 }
 
 impl Civil {
+    /// `2026-03-01`.
+    pub(crate) fn date(self) -> String {
+        let Civil { year, month, day, .. } = self;
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
     /// `2026-03-01 09:05`.
     pub(crate) fn minutes(self) -> String {
         let Civil {
@@ -87,6 +93,7 @@ mod tests {
             assert_eq!(civil(seconds).snapshot(), text);
         }
         assert_eq!(civil(1_234_567_890.0).minutes(), "2009-02-13 23:31");
+        assert_eq!(civil(1_234_567_890.0).date(), "2009-02-13");
         civil(f64::INFINITY).snapshot();
         civil(f64::NAN).snapshot();
     }

@@ -243,6 +243,21 @@ pub enum CliError {
         /// What to do about it.
         advice: &'static str,
     },
+    /// Some leases were not renewed.
+    #[error(
+        "{without_holder} of {files} files are held by no storage node, and {not_renewed} of {nodes} nodes did not renew \
+         all; look at `truckee check` and `truckee status`, then renew again"
+    )]
+    NotRenewed {
+        /// Files that were to be renewed.
+        files: u64,
+        /// Of these, how many no node holds shares of.
+        without_holder: u64,
+        /// Storage nodes that were asked.
+        nodes: u64,
+        /// Of these, how many did not renew all that they hold.
+        not_renewed: u64,
+    },
     /// Another `truckee chaos` is at work on the same cluster.
     #[error("another `truckee chaos` is at work on {}; let it end, or give another cluster", dir.display())]
     ChaosInUse {
@@ -345,6 +360,10 @@ impl CliError {
             CliError::Shared { exit, .. } => *exit,
             CliError::Unhealthy { lost: 0, .. } => Exit::Unhealthy,
             CliError::Unhealthy { .. } => Exit::NotFound,
+            CliError::NotRenewed {
+                without_holder: 0, ..
+            } => Exit::Partly,
+            CliError::NotRenewed { .. } => Exit::NotFound,
             CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
             CliError::ChaosInUse { .. } | CliError::Unhealed { .. } => Exit::Refused,
             CliError::NoCluster { .. } => Exit::Usage,

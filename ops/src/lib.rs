@@ -25,6 +25,7 @@ pub mod exit;
 #[cfg(test)]
 mod fake;
 mod files;
+mod gc;
 pub mod http;
 mod interrupt;
 pub mod load;
@@ -81,6 +82,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Alias(args) => alias::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Check(args) => drive::check::run(&args),
+        Command::Renew(args) => drive::renew::run(&args),
         Command::Manifest(args) => drive::manifest::run(&args),
         Command::Import(args) => copy::import(&args),
         Command::Completions(args) => manual::completions(&args),
@@ -92,6 +94,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Revoke(args) => revoke::run(&args),
+        Command::Gc(args) => gc::run(&args),
         Command::Codec(CodecCommand::Encode(args)) => codec::encode(&args),
         Command::Codec(CodecCommand::Decode(args)) => codec::decode(&args),
     };

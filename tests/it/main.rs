@@ -14,6 +14,7 @@ mod freeze;
 mod full;
 mod healing;
 mod healing_costs;
+mod leases;
 mod lifecycle;
 mod moving;
 mod round_trip;

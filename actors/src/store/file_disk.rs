@@ -6,13 +6,17 @@
 //! was emptied at the next start. What does not check when it is touched is moved to `quarantine/` and never served; it
 //! is the file that was looked at which is moved, never one that has come in its place meanwhile.
 //!
-//! The modification time of a share file is its lease: when it was written or last renewed.
+//! What is not wanted any more waits in `trash/`, see [`trash`].
+//!
+//! The modification time of a share file is when it was written; when its file was renewed stands in `leases/`, see
+//! [`leases`].
 //!
 //! Costs per new share: one `fsync` of its file and two of directories (three for the first of a prefix); at start one
 //! `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
 
 mod finished;
 mod incoming;
+mod leases;
 mod list;
 mod opened;
 mod paths;
@@ -20,6 +24,7 @@ mod scan;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod trash;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -28,7 +33,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
-use truckee_engine::store::{Damage, DiskDone, DiskFault, DiskOp, DiskReply, IncomingId, StartSpace};
+use truckee_engine::store::{Amount, Damage, DiskDone, DiskFault, DiskOp, DiskReply, IncomingId, StartSpace};
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::StorageIndex;
 
@@ -65,6 +70,8 @@ pub struct FileDisk {
     durable_buckets: Mutex<BTreeSet<Bucket>>,
     /// Held while a finished share goes from its place, so that what goes is what was looked at.
     departures: Mutex<()>,
+    /// Held while a lease is read and something follows from it.
+    leases: Mutex<()>,
 }
 
 /// What went wrong inside an operation, before it is classified.
@@ -111,15 +118,30 @@ impl FileDisk {
     fn open_with(dir: &Path, steps: Steps) -> Result<(FileDisk, StartSpace), DiskError> {
         let paths = Paths::below(dir);
         let start = scan::prepare(&paths)?;
-        let disk = FileDisk {
+        Ok((FileDisk::over(paths, steps), start))
+    }
+
+    /// The shares below `dir` as they are, also while a node runs there: only for operations that only read, and that put
+    /// nothing aside.
+    pub(super) fn only_to_look(dir: &Path) -> FileDisk {
+        FileDisk::over(Paths::below(dir), Steps::real())
+    }
+
+    /// What lies in the trash; nothing, if it cannot be read.
+    pub(super) fn trash_amount(&self) -> Amount {
+        scan::count_trash(self.paths.trash()).unwrap_or_default()
+    }
+
+    fn over(paths: Paths, steps: Steps) -> FileDisk {
+        FileDisk {
             paths,
             steps,
             incoming: Mutex::new(BTreeMap::new()),
             opened: OpenCache::default(),
             durable_buckets: Mutex::new(BTreeSet::new()),
             departures: Mutex::new(()),
-        };
-        Ok((disk, start))
+            leases: Mutex::new(()),
+        }
     }
 
     fn work(&self, op: DiskOp, turn: &dyn Turn, damage: &mut Damage) -> Result<DiskDone, Trouble> {
@@ -152,6 +174,19 @@ impl FileDisk {
             DiskOp::Verify { share } => self.verify(share, turn, damage),
             DiskOp::List { bucket, after } => self.list(bucket, after, turn, damage),
             DiskOp::Remove { share } => self.remove(share),
+            DiskOp::Trash {
+                share,
+                mark,
+                leased_before,
+            } => self.let_go(share, mark, leased_before),
+            DiskOp::Renew { bucket, day, sis } => self.renew(bucket, day, &sis, damage),
+            DiskOp::Survey { bucket, after } => self.survey(bucket, after, turn),
+            DiskOp::Restore { share } => self.restore(share, damage),
+            DiskOp::Empty {
+                bucket,
+                cause,
+                before,
+            } => self.empty(bucket, cause, before),
             DiskOp::Measure => Ok(DiskDone::Measured {
                 free_bytes: scan::free_bytes(self.paths.shares())?,
             }),

@@ -1,7 +1,7 @@
 //! The threads that wait for the disk, so that no actor ever does.
 //!
 //! Owns a fixed number of named threads, each with one bounded queue. Operations that write go to the thread that their
-//! storage index says, so those of one file keep their order; reads go to threads of their own, so that a download does
+//! bucket says, so those of one file keep their order; reads go to threads of their own, so that a download does
 //! not wait behind an `fsync`. What no peer waits for, checks and lists, has one thread, which before each of its reads
 //! lets the operations of peers go first: a peer waits for one such read at most, of one block. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
 //! exactly once for each operation, on the thread that ran it, even if the disk panicked.
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{gauge, histogram};
 use truckee_engine::store::{DiskFault, DiskOp, DiskReply};
-use truckee_grid::ids::StorageIndex;
+use truckee_grid::bucket::Bucket;
 
 use self::quiet::{Quiet, Wanted};
 use super::disk::{AtOnce, Disk, Turn};
@@ -155,7 +155,7 @@ impl DiskPool {
                 } else if work.op.only_reads() {
                     &readers[next_reader.fetch_add(1, Ordering::Relaxed) % readers.len()]
                 } else {
-                    &writers[lane(work.op.si(), writers.len())]
+                    &writers[lane(work.op.bucket(), writers.len())]
                 };
                 if let Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) = queue.try_send(work)
                 {
@@ -188,9 +188,9 @@ impl DiskPool {
     }
 }
 
-/// Storage indexes are hashes: their first byte spreads them evenly.
-fn lane(si: Option<StorageIndex>, lanes: usize) -> usize {
-    si.map_or(0, |si| usize::from(si.0[0]) % lanes)
+/// Storage indexes are hashes: their buckets spread them evenly.
+fn lane(bucket: Option<Bucket>, lanes: usize) -> usize {
+    bucket.map_or(0, |bucket| bucket.index() % lanes)
 }
 
 fn serve(disk: &dyn Disk, queue: &Receiver<Work>, turn: &dyn Turn) {
@@ -225,7 +225,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use truckee_engine::store::{DiskDone, ShareId};
-    use truckee_grid::ids::ShareNumber;
+    use truckee_grid::ids::{ShareNumber, StorageIndex};
 
     use super::*;
 

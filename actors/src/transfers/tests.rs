@@ -83,7 +83,10 @@ impl FakePeer {
                     let reply = self.disk.carry_out(op);
                     self.store.handle_disk(now, token, reply);
                 }
-                Effect::Verified { .. } | Effect::Listed { .. } => {}
+                Effect::Verified { .. }
+                | Effect::Listed { .. }
+                | Effect::TrashDone { .. }
+                | Effect::Surveyed { .. } => {}
             }
         }
         answer.expect("a store with an instant disk answers at once")

@@ -65,6 +65,9 @@ fn the_longest_file() {
         grace_seconds = 3600
         round_seconds = 10
         settle_seconds = 0
+        [gc]
+        expire_days = 90
+        wait_days = 14
         [introducer]
         grant_days = 7
         [log]

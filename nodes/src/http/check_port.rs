@@ -6,10 +6,11 @@ use truckee_actors::transfers::{History, OperationKind, Transfers};
 use truckee_engine::drive::{DirectoryView, DriveError, Edit, Edited};
 use truckee_grid::caps::{ChkVerifier, MutableCap};
 use truckee_grid::drive::{Child, RowName};
+use truckee_grid::ids::StorageIndex;
 use truckee_grid::keys::WriteKey;
 
 pub use truckee_actors::transfers::{
-    CheckError, CheckReport, CorruptShare, Corruption, RepairFailed, RepairOutcome, RepairReport,
+    CheckError, CheckReport, CorruptShare, Corruption, RenewReport, RepairFailed, RepairOutcome, RepairReport,
 };
 
 use super::drive_port::DrivePort;
@@ -26,6 +27,10 @@ pub trait CheckPort: Send + Sync + 'static {
         file: ChkVerifier,
         found: CheckReport,
     ) -> PortFuture<Result<RepairReport, Box<RepairFailed>>>;
+
+    /// Renews the leases of files, strictly ascending, at all storage nodes; `None` if the node stops. Dropping the future
+    /// ends it.
+    fn renew(&self, sis: Vec<StorageIndex>) -> PortFuture<Option<RenewReport>>;
 
     /// Where operations are recorded.
     fn history(&self) -> History;
@@ -44,6 +49,11 @@ impl CheckPort for Transfers {
     ) -> PortFuture<Result<RepairReport, Box<RepairFailed>>> {
         let transfers = self.clone();
         Box::pin(async move { transfers.mend(file, &found).await })
+    }
+
+    fn renew(&self, sis: Vec<StorageIndex>) -> PortFuture<Option<RenewReport>> {
+        let transfers = self.clone();
+        Box::pin(async move { transfers.renew(sis).await })
     }
 
     fn history(&self) -> History {

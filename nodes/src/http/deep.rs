@@ -1,4 +1,4 @@
-//! Checks of one thing and of whole trees, manifests and statistics: `POST CAP?t=check` and everything that walks.
+//! Checks of one thing and of whole trees, renewals, manifests and statistics: `POST CAP?t=check` and everything that walks.
 //!
 //! A walk begins at a directory and comes to everything below it once, however often it is linked, so it also ends
 //! where a directory contains itself. It runs either for the answer of its request, line by line
@@ -11,6 +11,7 @@ mod check;
 mod error;
 pub(super) mod handles;
 mod monitor;
+mod renew;
 mod repair;
 mod results;
 mod stats;
@@ -43,7 +44,8 @@ pub(super) async fn post(
     node: Node,
     args: &Args,
 ) -> Result<HttpResponse, HttpError> {
-    // Leases are renewed by whoever keeps the shares; the argument is taken so that clients need not know.
+    // A renewal is an operation of its own, which asks the nodes about thousands of files at once; the argument is taken so
+    // that clients need not know.
     args.flag("add-lease")?;
     let checking = Plan::Check {
         verify: args.flag("verify")?,
@@ -51,6 +53,7 @@ pub(super) async fn post(
     };
     match args.operation() {
         "check" => check::post(request, gateway, &node.target, checking, args).await,
+        "stream-renew" => renew::post(request, gateway, node.target).await,
         "stream-manifest" => stream::post(request, gateway, node.target, Plan::Look).await,
         "stream-deep-check" => stream::post(request, gateway, node.target, checking).await,
         "start-manifest" => start(request, gateway, node.target, Kind::Manifest, Plan::Look, args).await,

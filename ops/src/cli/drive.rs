@@ -307,6 +307,18 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RenewArgs {
+    /// Files and directories: ALIAS:path or CAP/path; of directories everything below too [default: truckee:]
+    #[arg(value_name = "PATH", default_value = "")]
+    pub(crate) paths: Vec<String>,
+    /// Print the gateway's own lines of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) drive: DriveArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ManifestArgs {
     /// ALIAS:path or CAP/path [default: truckee:]
     #[arg(value_name = "PATH", default_value = "")]

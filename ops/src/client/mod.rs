@@ -270,6 +270,14 @@ impl Gateway {
         self.lines(&format!("{}?t=stream-manifest", place.url()))
     }
 
+    /// Renews the leases of the file at `place`, or of everything below it: what there is to say, as it comes.
+    ///
+    /// # Errors
+    /// When it cannot begin.
+    pub fn renew(&self, place: &Place) -> Result<Lines, CliError> {
+        self.lines(&format!("{}?t=stream-renew", place.url()))
+    }
+
     fn lines(&self, path: &str) -> Result<Lines, CliError> {
         let answer = self.call(&Method::POST, path, Payload::Text("text/plain", &[]), None)?;
         Ok(Lines::new(self.clone(), answer.into_body().into_reader()))

@@ -6,6 +6,7 @@ pub(crate) mod links;
 pub(crate) mod ls;
 pub(crate) mod manifest;
 pub(crate) mod put;
+pub(crate) mod renew;
 
 use crate::alias::{self, Aliases};
 use crate::cli::drive::DriveArgs;

@@ -23,30 +23,35 @@ mod done;
 mod draining;
 mod faults;
 mod inventory;
+mod lease;
+mod looking;
 pub mod model;
 mod open;
 mod space;
 mod suspect;
+mod trash;
 mod types;
 mod write;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{ShareNumber, StorageIndex, UploadId};
 use truckee_wire::message::{Failure, FailureCode, FileFacts, NodeStatus, Request, Response};
 
 pub use self::config::{Aborted, Corrupt, Limits, StartSpace, StoreConfig, StoreReport};
 use self::inventory::Changes;
+use self::lease::Renewal;
+pub use self::lease::{Leased, Survey};
 use self::open::{Open, Phase};
 use self::space::Space;
 pub use self::suspect::is_sound_block;
+pub use self::trash::{Amount, TrashCause, TrashMark};
 pub use self::types::{
-    Asked, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, Holding,
-    IncomingId, LIST_MAX, Lease, Listing, ShareId, Ticket,
+    Asked, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, EMPTY_MAX, Effect, Found,
+    Holding, IncomingId, LIST_MAX, Lease, Listing, ShareId, Ticket,
 };
-use crate::time::{Mono, UnixSeconds};
+use crate::time::{Day, Mono, UnixSeconds};
 
 /// An open share that gets nothing for so long is given up. An uploader that is alive sends a block every few seconds
 /// even on a slow line; one that is frozen is given up by its own gateway much sooner.
@@ -129,6 +134,19 @@ enum Pending {
         share: ShareId,
         ticket: Ticket,
     },
+    /// Into the trash, out of it, or for good; `share` is on its way in.
+    Trash {
+        ticket: Ticket,
+        share: Option<ShareId>,
+    },
+    /// The leases of files; `kept`: a share that was there, of which its uploader then hears.
+    Renew {
+        ticket: Ticket,
+        kept: Option<(ShareId, Box<Response>)>,
+    },
+    Survey {
+        ticket: Ticket,
+    },
     Measure,
 }
 
@@ -147,6 +165,17 @@ pub struct Store {
     started: Mono,
     space: Space,
     report: StoreReport,
+    /// What was in the trash at the start or came into it since.
+    thrown: Amount,
+    /// What was restored from there or deleted. Outcomes may come in another order than they happened in: what is there is
+    /// known only by both.
+    taken_out: Amount,
+    /// Renewals of many leases that peers have asked for.
+    renewals: BTreeMap<Ticket, Renewal>,
+    /// No lease is granted from before this day.
+    today: Day,
+    /// The calendar at the last request.
+    calendar: UnixSeconds,
     open: BTreeMap<OpenKey, Open>,
     recent: BTreeMap<(ShareId, u64), Recent>,
     pending: BTreeMap<DiskToken, Pending>,
@@ -170,7 +199,7 @@ impl Store {
         let space = Space::new(
             config.quota_bytes,
             config.reserve_bytes,
-            start.used_bytes,
+            start.used_bytes + start.trash.bytes,
             start.free_bytes,
         );
         Store {
@@ -181,6 +210,11 @@ impl Store {
                 share_count: start.share_count,
                 ..StoreReport::default()
             },
+            thrown: start.trash,
+            taken_out: Amount::default(),
+            renewals: BTreeMap::new(),
+            today: Day::FIRST,
+            calendar: Day::FIRST.begin(),
             open: BTreeMap::new(),
             recent: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -210,7 +244,9 @@ impl Store {
             );
             return;
         }
-        let lease = Lease { granted: unix };
+        self.calendar = unix;
+        let granted = unix.max(self.today.begin());
+        let lease = Lease { granted };
         match request {
             Request::OpenShare(open) => self.open_share(now, asked, &open),
             Request::WriteBlock(write) => self.write_block(now, asked, write),
@@ -246,6 +282,7 @@ impl Store {
                 self.answer(asked.ticket, Response::Inventory(inventory));
             }
             Request::ListShares(list) => self.list_shares(asked.ticket, list),
+            Request::RenewLeases(renew) => self.renew_leases(now, asked, renew.sis),
             Request::GetStatus => self.answer(asked.ticket, Response::NodeStatus(self.status(now))),
             Request::Join(_)
             | Request::SyncRoster(_)
@@ -314,38 +351,6 @@ impl Store {
         self.pending.is_empty() && self.effects.is_empty()
     }
 
-    /// Has a share read back and every hash of it checked; answered by [`Effect::Verified`]. What is wrong is put aside.
-    /// Refused with [`DiskFault::Overloaded`] while peers keep the disk busy, and from [`Store::stop`] on.
-    pub fn verify(&mut self, ticket: Ticket, share: ShareId) {
-        if self.is_crowded() {
-            let result = Err(DiskFault::Overloaded);
-            self.effects.push_back(Effect::Verified { ticket, result });
-            return;
-        }
-        self.report.reads_in_flight += 1;
-        self.disk(DiskOp::Verify { share }, Pending::Verify { ticket });
-    }
-
-    /// Asks for a page of the shares of a bucket, those behind `after`; answered by [`Effect::Listed`]. Refused as
-    /// [`Store::verify`].
-    pub fn list(&mut self, ticket: Ticket, bucket: Bucket, after: Option<ShareId>) {
-        if self.is_crowded() {
-            let result = Err(DiskFault::Overloaded);
-            self.effects.push_back(Effect::Listed { ticket, result });
-            return;
-        }
-        self.report.reads_in_flight += 1;
-        self.disk(DiskOp::List { bucket, after }, Pending::List { ticket });
-    }
-
-    /// Whether work that can wait has to.
-    fn is_crowded(&self) -> bool {
-        let (limits, part) = (&self.config.limits, CROWDED_PART as u64);
-        self.stopping
-            || self.report.reads_in_flight * CROWDED_PART >= limits.reads_max
-            || self.report.write_bytes_in_flight * part >= limits.write_bytes_max
-    }
-
     /// The next thing to do, if any.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -359,6 +364,7 @@ impl Store {
             open_shares: self.open.len(),
             unfinished_shares: self.unfinished_shares(),
             draining: self.draining,
+            trash: self.thrown.without(self.taken_out),
             ..self.report
         }
     }
@@ -428,10 +434,13 @@ impl Store {
         }
     }
 
-    /// Shares of a file that the disk has been told to remove.
+    /// Shares of a file that the disk has been told to take away.
     fn leaving(&self, si: StorageIndex) -> Vec<ShareNumber> {
         let removes = self.pending.values().filter_map(|pending| match pending {
-            Pending::Remove { share, .. } if share.si == si => Some(share.share),
+            Pending::Remove { share, .. }
+            | Pending::Trash {
+                share: Some(share), ..
+            } if share.si == si => Some(share.share),
             _ => None,
         });
         removes.collect()
@@ -442,6 +451,10 @@ impl Store {
         self.pending.values().any(|pending| match pending {
             Pending::Create { key, .. } | Pending::Finish { key, .. } => key.share == share,
             Pending::Put { share: put, .. } => *put == share,
+            Pending::Renew {
+                kept: Some((kept, _)),
+                ..
+            } => *kept == share,
             Pending::Find { si, .. } => *si == share.si,
             _ => false,
         })

@@ -99,9 +99,65 @@ impl Add<Duration> for UnixSeconds {
     }
 }
 
+/// A day of the calendar, counted from 1970-01-01: as fine as leases and what lies in the trash are kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Day(u32);
+
+impl Day {
+    /// Seconds of a day; leap seconds are not counted.
+    pub const SECONDS: u64 = 24 * 3600;
+    /// The first day of 1970.
+    pub const FIRST: Day = Day(0);
+
+    /// The day `number` days after the first one.
+    pub const fn from_number(number: u32) -> Day {
+        Day(number)
+    }
+
+    /// Days since the first one.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The day in which a moment lies.
+    pub fn of(moment: UnixSeconds) -> Day {
+        Day(u32::try_from(moment.0 / Day::SECONDS).unwrap_or(u32::MAX))
+    }
+
+    /// Its first moment.
+    pub const fn begin(self) -> UnixSeconds {
+        UnixSeconds(self.0 as u64 * Day::SECONDS)
+    }
+
+    /// The day so many days later; saturates at the last one.
+    #[must_use]
+    pub const fn plus(self, days: u32) -> Day {
+        Day(self.0.saturating_add(days))
+    }
+
+    /// The days from `earlier` to this one, 0 if `earlier` is in fact later.
+    pub const fn saturating_sub(self, earlier: Day) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_86400_seconds_and_saturates() {
+        let day = Day::of(UnixSeconds::from_secs(86_400 * 3 + 86_399));
+        assert_eq!(day, Day::from_number(3));
+        assert_eq!(day.begin(), UnixSeconds::from_secs(86_400 * 3));
+        assert_eq!(
+            Day::of(UnixSeconds::from_secs(u64::MAX)),
+            Day::from_number(u32::MAX)
+        );
+        assert_eq!(day.plus(u32::MAX), Day::from_number(u32::MAX));
+        assert_eq!(Day::FIRST.saturating_sub(day), 0);
+        assert_eq!(day.saturating_sub(Day::FIRST), 3);
+    }
 
     #[test]
     fn adding_and_subtracting_saturate() {

@@ -42,6 +42,11 @@ pub(crate) fn tagged(tag: &'static str, parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// The checksum of a table of leases, of all bytes before it.
+pub fn hash_of_leases(table: &[u8]) -> [u8; 32] {
+    tagged("truckee/1 table of leases", &[table])
+}
+
 /// The state of [`tagged`] before the first part.
 pub(crate) fn tagged_hasher(tag: &'static str) -> Sha3_256 {
     let length = u8::try_from(tag.len()).expect("tags are literals shorter than 256 bytes");

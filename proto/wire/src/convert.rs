@@ -20,6 +20,7 @@ pub use self::member::{ROSTER_NEWS_BYTES, WANTED_BYTES};
 mod drive;
 mod head;
 mod inventory;
+mod lease;
 mod link;
 mod member;
 mod request;

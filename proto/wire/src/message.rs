@@ -10,6 +10,7 @@ use crate::convert::{ConvertError, rows_bytes, rows_from_payload, rows_to_payloa
 
 pub use self::drive::{ChangeTaken, CommitChange, GetRows, RowChange, RowsGot};
 pub use self::inventory::{Inventory, ListShares, ListedShare, SharePlace, SharesListed};
+pub use self::lease::{LeasesRenewed, RenewLeases};
 pub use self::link::{
     FAILURE_TEXT_BYTES_MAX, Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, PROTOCOL_VERSION,
     SessionId, TraceContext,
@@ -25,6 +26,7 @@ pub use self::share::{
 
 mod drive;
 mod inventory;
+mod lease;
 pub mod limits;
 mod link;
 mod member;
@@ -53,6 +55,8 @@ pub enum Request {
     GetInventory,
     /// Which shares of a bucket do you hold?
     ListShares(ListShares),
+    /// Keep your shares of these files for another term.
+    RenewLeases(RenewLeases),
     /// Admit me to the mesh, or renew my grant.
     Join(Box<Join>),
     /// Here is what I know of the members: what do you know better?
@@ -88,6 +92,8 @@ pub enum RequestKind {
     GetInventory,
     /// [`Request::ListShares`]
     ListShares,
+    /// [`Request::RenewLeases`]
+    RenewLeases,
     /// [`Request::Join`]
     Join,
     /// [`Request::SyncRoster`]
@@ -129,6 +135,8 @@ pub enum Response {
     Inventory(Inventory),
     /// To [`Request::ListShares`].
     SharesListed(SharesListed),
+    /// To [`Request::RenewLeases`].
+    LeasesRenewed(LeasesRenewed),
     /// To [`Request::Join`].
     Joined(Grant),
     /// To [`Request::SyncRoster`].
@@ -155,6 +163,7 @@ impl Request {
             Request::GetStatus => RequestKind::GetStatus,
             Request::GetInventory => RequestKind::GetInventory,
             Request::ListShares(_) => RequestKind::ListShares,
+            Request::RenewLeases(_) => RequestKind::RenewLeases,
             Request::Join(_) => RequestKind::Join,
             Request::SyncRoster(_) => RequestKind::SyncRoster,
             Request::PushRoster(_) => RequestKind::PushRoster,
@@ -223,6 +232,7 @@ impl Response {
             Response::NodeStatus(_) => RequestKind::GetStatus,
             Response::Inventory(_) => RequestKind::GetInventory,
             Response::SharesListed(_) => RequestKind::ListShares,
+            Response::LeasesRenewed(_) => RequestKind::RenewLeases,
             Response::Joined(_) => RequestKind::Join,
             Response::RosterSynced(_) => RequestKind::SyncRoster,
             Response::RosterPushed => RequestKind::PushRoster,
@@ -275,7 +285,7 @@ impl Response {
 
 impl RequestKind {
     /// Every kind, in the order of the schema.
-    pub const ALL: [RequestKind; 15] = [
+    pub const ALL: [RequestKind; 16] = [
         RequestKind::FindShares,
         RequestKind::OpenShare,
         RequestKind::WriteBlock,
@@ -286,6 +296,7 @@ impl RequestKind {
         RequestKind::GetStatus,
         RequestKind::GetInventory,
         RequestKind::ListShares,
+        RequestKind::RenewLeases,
         RequestKind::Join,
         RequestKind::SyncRoster,
         RequestKind::PushRoster,
@@ -306,6 +317,7 @@ impl RequestKind {
             RequestKind::GetStatus => "get_status",
             RequestKind::GetInventory => "get_inventory",
             RequestKind::ListShares => "list_shares",
+            RequestKind::RenewLeases => "renew_leases",
             RequestKind::Join => "join",
             RequestKind::SyncRoster => "sync_roster",
             RequestKind::PushRoster => "push_roster",

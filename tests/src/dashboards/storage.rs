@@ -34,6 +34,7 @@ pub(super) fn dashboard() -> Dashboard {
             Row::new("Work", work()),
             Row::new("Is it still good?", good()),
             Row::new("Is all of it looked at?", looked_at()),
+            Row::new("What is let go?", let_go()),
         ],
     }
 }
@@ -183,5 +184,30 @@ fn looked_at() -> Vec<Panel> {
             .ask("sum by (node) (rate(truckee_store_scrubbed_bytes_total{@}[$__rate_interval]))", "{{node}}"),
         lines("How many shares were checked, and with what outcome?", "Unreadable: the disk gave an error. Corrupt: bytes did not match their hashes, and the share was set aside.", PER_SECOND)
             .ask("sum by (outcome) (rate(truckee_store_scrub_shares_total{@}[$__rate_interval]))", "{{outcome}}"),
+    ]
+}
+
+fn let_go() -> Vec<Panel> {
+    vec![
+        lines("Which nodes let shares go?", "1: shares that nobody has renewed for the node's term are collected. 0: none are.", COUNT)
+            .ask("max by (node) (truckee_gc_on{@})", "{{node}}"),
+        lines("In how many days does the first share go?", "After collecting was turned on, nothing goes for a whole term. 0: it is over, or collecting is off.", COUNT)
+            .ask("max by (node) (truckee_gc_days_to_first{@})", "{{node}}"),
+        lines("How many leases are renewed?", "Files of which a node holds shares, once for each renewal, in a day. Nothing over a week means that nobody renews.", COUNT)
+            .ask("sum by (node) (increase(truckee_store_leases_renewed_total{@}[1d]))", "{{node}}"),
+        lines("How much waits in the trash?", "Bytes of shares that were collected or surplus and are not deleted yet. They still use their space; a renewal brings back what was collected.", BYTES)
+            .ask("sum by (node) (truckee_store_trash_bytes{@})", "{{node}}"),
+        lines("How many shares wait in the trash?", "The same, in shares.", COUNT)
+            .ask("sum by (node) (truckee_store_trash_shares{@})", "{{node}}"),
+        lines("How many shares were let go?", "Collected: into the trash. Deleted: from the trash, for good. In a day.", COUNT)
+            .ask("sum by (step) (increase(truckee_gc_shares_total{@}[1d]))", "{{step}}"),
+        lines("How much was let go?", "The same, in bytes.", BYTES)
+            .ask("sum by (step) (increase(truckee_gc_share_bytes_total{@}[1d]))", "{{step}}"),
+        lines("Does the collector get on?", "Walks over all shares, one a day, and what it could not look at or move on the way, in a day.", COUNT)
+            .ask("sum by (node) (increase(truckee_gc_walks_total{@}[1d]))", "{{node}} walks")
+            .ask("sum by (node) (increase(truckee_gc_failures_total{@}[1d]))", "{{node}} failures"),
+        lines("Is a node's calendar ahead of the days that it has seen?", "After time off it catches up within as long. More than that is a clock that is wrong.", COUNT)
+            .ask("max by (node) (truckee_gc_days_behind{@})", "{{node}}")
+            .warn(&[(14.0, "orange")]),
     ]
 }

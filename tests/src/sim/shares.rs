@@ -8,7 +8,8 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use truckee_engine::store::{
-    Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, Holding, LIST_MAX, Listing, ShareId,
+    Amount, Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, Holding, IncomingId, LIST_MAX,
+    Listing, ShareId,
 };
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber, StorageIndex};
@@ -79,17 +80,13 @@ impl Aside<'_> {
                 coding,
                 segment_bytes,
             } => {
-                if let Some(there) = self.exists(share)? {
-                    return Ok(there);
-                }
                 let header = ShareHeader {
                     si: share.si,
                     share: share.share,
                     coding,
                     segment_bytes,
                 };
-                self.disk.create(incoming.0, &header.encode()).map_err(fault)?;
-                Ok(DiskDone::Created)
+                self.create(incoming, share, &header)
             }
             DiskOp::Append { incoming, block, .. } => {
                 self.disk.append(incoming.0, &block).map_err(fault)?;
@@ -119,15 +116,7 @@ impl Aside<'_> {
                 closing,
                 block,
                 ..
-            } => {
-                if let Some(there) = self.exists(share)? {
-                    return Ok(there);
-                }
-                let (header, trailer) = ends(share, &closing)?;
-                let file = [&header[..], &block[..], &trailer[..]].concat();
-                self.disk.put(name(share), &file).map_err(fault)?;
-                Ok(self.stored(share))
-            }
+            } => self.put(share, &closing, &block),
             DiskOp::Find { si, inline_bytes_max } => self.find(si, inline_bytes_max),
             DiskOp::Read {
                 share,
@@ -142,10 +131,38 @@ impl Aside<'_> {
             DiskOp::Verify { share } => self.verify(share),
             DiskOp::List { bucket, after } => Ok(DiskDone::Listed(self.list(bucket, after))),
             DiskOp::Remove { share } => self.remove(share),
+            DiskOp::Renew { sis, .. } => Ok(self.renew(&sis)),
+            // Nobody throws anything away here yet.
+            DiskOp::Trash { .. } | DiskOp::Restore { .. } | DiskOp::Empty { .. } | DiskOp::Survey { .. } => {
+                Err(DiskFault::Failed)
+            }
             DiskOp::Measure => Ok(DiskDone::Measured {
                 free_bytes: self.disk.free_bytes(),
             }),
         }
+    }
+
+    fn create(
+        &mut self,
+        incoming: IncomingId,
+        share: ShareId,
+        header: &ShareHeader,
+    ) -> Result<DiskDone, DiskFault> {
+        if let Some(there) = self.exists(share)? {
+            return Ok(there);
+        }
+        self.disk.create(incoming.0, &header.encode()).map_err(fault)?;
+        Ok(DiskDone::Created)
+    }
+
+    fn put(&mut self, share: ShareId, closing: &Closing, block: &[u8]) -> Result<DiskDone, DiskFault> {
+        if let Some(there) = self.exists(share)? {
+            return Ok(there);
+        }
+        let (header, trailer) = ends(share, closing)?;
+        let file = [&header[..], block, &trailer[..]].concat();
+        self.disk.put(name(share), &file).map_err(fault)?;
+        Ok(self.stored(share))
     }
 
     fn verify(&mut self, share: ShareId) -> Result<DiskDone, DiskFault> {
@@ -190,6 +207,19 @@ impl Aside<'_> {
             listing.next = Some(share).filter(|_| held.len() == LIST_MAX);
         }
         listing
+    }
+
+    /// Nothing is let go here, so leases need not be kept.
+    fn renew(&self, sis: &[StorageIndex]) -> DiskDone {
+        DiskDone::Renewed {
+            held: sis.iter().map(|si| self.holds(*si)).collect(),
+            restored: Amount::default(),
+        }
+    }
+
+    fn holds(&self, si: StorageIndex) -> bool {
+        let first = self.disk.shares_from((si, ShareNumber(0))).next();
+        first.is_some_and(|(of, _)| of == si)
     }
 
     fn stored(&self, share: ShareId) -> DiskDone {

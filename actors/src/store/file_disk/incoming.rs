@@ -125,7 +125,7 @@ impl FileDisk {
 
     /// Gives a durable file its place and makes every name on the way to it durable. The directory of its file is synced
     /// into its parent even if it was there: an earlier run may have been killed between making and syncing it.
-    fn publish(&self, from: &std::path::Path, share: ShareId) -> Result<(), Trouble> {
+    pub(super) fn publish(&self, from: &std::path::Path, share: ShareId) -> Result<(), Trouble> {
         let bucket = Bucket::of(&share.si);
         let (bucket_dir, file_dir) = (self.paths.bucket(bucket), self.paths.file(share.si));
         self.durable_bucket(bucket, &bucket_dir)?;

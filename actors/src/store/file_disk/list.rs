@@ -1,4 +1,4 @@
-//! What lies in a bucket, page by page. Owns no state and takes no lock that a writer holds: a share that comes or goes
+//! What lies in a bucket, page by page, and what is still told of though its lease was over and it lies in the trash. Owns no state and takes no lock that a writer holds: a share that comes or goes
 //! meanwhile is in the list or not.
 //!
 //! What cannot be read does not hide the rest: it is counted, and the list goes on.
@@ -6,11 +6,13 @@
 //! Bounded: a page looks at [`LIST_MAX`] shares at most and remembers as many names, however many a directory holds; each
 //! page reads the names of the bucket's directory once, which is what a bucket of very many files pays for that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 
-use truckee_engine::store::{Damage, DiskDone, DiskFault, Holding, LIST_MAX, Listing, ShareId};
+use truckee_engine::store::{
+    Damage, DiskDone, DiskFault, Holding, LIST_MAX, Listing, ShareId, TrashCause, TrashMark,
+};
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{ShareNumber, StorageIndex};
 
@@ -33,38 +35,89 @@ impl FileDisk {
         turn: &dyn Turn,
         damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
+        let over = self.thrown_away(bucket)?;
+        let over = over
+            .into_iter()
+            .filter(|(_, mark)| mark.cause == TrashCause::Expired);
+        let (before, mut listing) = (damage.shares, Listing::default());
+        let (mut unreadable, holdings) = (0, &mut listing.holdings);
+        listing.next = self.page(
+            bucket,
+            after,
+            &over.collect(),
+            turn,
+            &mut unreadable,
+            |share, mark| self.look(share, mark, holdings, damage),
+        )?;
+        listing.unreadable = unreadable;
+        listing.put_aside = damage.shares - before;
+        Ok(DiskDone::Listed(listing))
+    }
+
+    /// Calls `look` with the shares of a page in order, and with how those are marked that are only in the trash; gives where
+    /// the next page begins. What the system refuses to look at is counted.
+    pub(super) fn page(
+        &self,
+        bucket: Bucket,
+        after: Option<ShareId>,
+        thrown: &BTreeMap<ShareId, TrashMark>,
+        turn: &dyn Turn,
+        unreadable: &mut u64,
+        mut look: impl FnMut(ShareId, Option<TrashMark>) -> Result<(), Trouble>,
+    ) -> Result<Option<ShareId>, Trouble> {
         turn.wait()?;
-        let Files { files, more } = self.files(bucket, after.map(|share| share.si))?;
-        let (before, mut listing, mut looked) = (damage.shares, Listing::default(), 0);
-        let last = files.last().copied();
+        let Files { files, more } = self.files(bucket, after.map(|share| share.si), thrown)?;
+        let (mut looked, last) = (0, files.last().copied());
         for si in files {
-            for share in self.numbers_or_none(si, &mut listing)? {
-                let share = ShareId { si, share };
+            let numbers = self.numbers(si);
+            let numbers =
+                numbers.or_else(|trouble| count_refused(si, unreadable, trouble).map(|()| Vec::new()))?;
+            let first = ShareId {
+                si,
+                share: ShareNumber(0),
+            };
+            let marked = thrown
+                .range(first..=behind(si))
+                .map(|(share, mark)| (*share, Some(*mark)));
+            let mut shares: BTreeMap<ShareId, Option<TrashMark>> = marked.collect();
+            shares.extend(numbers.into_iter().map(|share| (ShareId { si, share }, None)));
+            for (share, mark) in shares {
                 if after.is_some_and(|after| share <= after) {
                     continue;
                 }
                 turn.wait()?;
                 looked += 1;
-                self.look(share, &mut listing, damage)?;
+                look(share, mark).or_else(|trouble| count_refused(si, unreadable, trouble))?;
                 if looked == LIST_MAX {
-                    listing.next = Some(share);
-                    listing.put_aside = damage.shares - before;
-                    return Ok(DiskDone::Listed(listing));
+                    return Ok(Some(share));
                 }
             }
         }
         // Directories without shares fill a page as well: it goes on behind the last one.
-        listing.next = last.filter(|_| more).map(behind);
-        listing.put_aside = damage.shares - before;
-        Ok(DiskDone::Listed(listing))
+        Ok(last.filter(|_| more).map(behind))
     }
 
     /// The first files of a bucket, from `from` on. What has another name than a file of this bucket is none.
-    fn files(&self, bucket: Bucket, from: Option<StorageIndex>) -> Result<Files, Trouble> {
+    fn files(
+        &self,
+        bucket: Bucket,
+        from: Option<StorageIndex>,
+        thrown: &BTreeMap<ShareId, TrashMark>,
+    ) -> Result<Files, Trouble> {
         let mut found = Files {
             files: BTreeSet::new(),
             more: false,
         };
+        let mut add = |si: StorageIndex| {
+            if Bucket::of(&si) == bucket && from.is_none_or(|from| si >= from) {
+                found.files.insert(si);
+            }
+            if found.files.len() > LIST_MAX {
+                found.files.pop_last();
+                found.more = true;
+            }
+        };
+        thrown.keys().for_each(|share| add(share.si));
         let entries = match fs::read_dir(self.paths.bucket(bucket)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -73,45 +126,43 @@ impl FileDisk {
         for entry in entries {
             let name = entry?.file_name();
             let si = name.to_str().and_then(|name| name.parse().ok());
-            let wanted = |si: &StorageIndex| Bucket::of(si) == bucket && from.is_none_or(|from| *si >= from);
-            let Some(si) = si.filter(wanted) else { continue };
-            found.files.insert(si);
-            if found.files.len() > LIST_MAX {
-                found.files.pop_last();
-                found.more = true;
-            }
+            si.into_iter().for_each(&mut add);
         }
         Ok(found)
     }
 
     /// Adds a share to the list, unless it has gone, or has just been put aside.
-    fn look(&self, share: ShareId, listing: &mut Listing, damage: &mut Damage) -> Result<(), Trouble> {
-        let ends = Ends::open(&self.paths, share);
-        match self.or_aside(share, damage, ends) {
-            Ok(ends) => listing.holdings.push(Holding {
+    fn look(
+        &self,
+        share: ShareId,
+        mark: Option<TrashMark>,
+        holdings: &mut Vec<Holding>,
+        damage: &mut Damage,
+    ) -> Result<(), Trouble> {
+        let ends = match mark {
+            None => self.or_aside(share, damage, Ends::open(&self.paths, share)),
+            Some(mark) => Ends::open_at(&self.paths.trashed(share, mark), share),
+        };
+        match ends {
+            Ok(ends) => holdings.push(Holding {
                 share,
                 coding: ends.footer.header.coding,
                 file_bytes: ends.file_bytes,
             }),
             Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
-            Err(trouble) => unreadable(share.si, listing, trouble)?,
+            Err(trouble) => return Err(trouble),
         }
         Ok(())
-    }
-
-    fn numbers_or_none(&self, si: StorageIndex, listing: &mut Listing) -> Result<Vec<ShareNumber>, Trouble> {
-        self.numbers(si)
-            .or_else(|trouble| unreadable(si, listing, trouble).map(|()| Vec::new()))
     }
 }
 
 /// Counts what the system refused to read; anything else ends the list.
-fn unreadable(si: StorageIndex, listing: &mut Listing, trouble: Trouble) -> Result<(), Trouble> {
+fn count_refused(si: StorageIndex, unreadable: &mut u64, trouble: Trouble) -> Result<(), Trouble> {
     let Trouble::Io(error) = trouble else {
         return Err(trouble);
     };
     refused("list", Some(si), &error);
-    listing.unreadable += 1;
+    *unreadable += 1;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -38,7 +39,12 @@ pub(super) struct Ends {
 
 impl Ends {
     pub(super) fn open(paths: &Paths, share: ShareId) -> Result<Ends, Trouble> {
-        let file = File::open(paths.share(share)).map_err(|error| match error.kind() {
+        Ends::open_at(&paths.share(share), share)
+    }
+
+    /// Wherever it lies.
+    pub(super) fn open_at(path: &Path, share: ShareId) -> Result<Ends, Trouble> {
+        let file = File::open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Trouble::Plain(DiskFault::NotFound),
             _ => Trouble::Io(error),
         })?;

@@ -1,4 +1,4 @@
-//! What a start finds: makes the directories, empties `incoming/`, counts shares and their bytes, asks for free room.
+//! What a start finds: makes the directories, empties `incoming/`, counts shares and their bytes, also in the trash, asks for free room.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -6,15 +6,21 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use metrics::counter;
-use truckee_engine::store::StartSpace;
+use truckee_engine::store::{Amount, StartSpace};
 
 use super::DiskError;
-use super::paths::{Paths, share_number};
+use super::paths::{Paths, share_number, trashed_share};
 use super::steps::DIR_MODE;
 use crate::metrics as names;
 
 pub(super) fn prepare(paths: &Paths) -> Result<StartSpace, DiskError> {
-    for dir in [paths.shares(), paths.incoming(), paths.quarantine()] {
+    for dir in [
+        paths.shares(),
+        paths.incoming(),
+        paths.quarantine(),
+        paths.trash(),
+        paths.leases(),
+    ] {
         at(dir, make(dir))?;
     }
     let removed = at(paths.incoming(), empty(paths.incoming()))?;
@@ -27,6 +33,7 @@ pub(super) fn prepare(paths: &Paths) -> Result<StartSpace, DiskError> {
     Ok(StartSpace {
         share_count,
         used_bytes,
+        trash: at(paths.trash(), count_trash(paths.trash()))?,
         free_bytes,
     })
 }
@@ -74,4 +81,18 @@ fn count(shares: &Path) -> io::Result<(u64, u64)> {
         }
     }
     Ok((count, bytes))
+}
+
+/// The same for the trash, which has one level.
+pub(super) fn count_trash(trash: &Path) -> io::Result<Amount> {
+    let mut found = Amount::default();
+    for bucket in fs::read_dir(trash)? {
+        for share in fs::read_dir(bucket?.path())? {
+            let share = share?;
+            if trashed_share(&share.file_name()).is_some() {
+                found.add(Amount::one(share.metadata()?.len()));
+            }
+        }
+    }
+    Ok(found)
 }

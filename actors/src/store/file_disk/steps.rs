@@ -98,6 +98,22 @@ impl Steps {
         }
     }
 
+    /// Removes a directory if it is empty; one that is not, or is not there, is fine.
+    pub(super) fn remove_empty_dir(&self, path: &Path) -> io::Result<()> {
+        self.step(parent(path), false)?;
+        match fs::remove_dir(path) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Removes a file; one that is not there is fine.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         self.step(path, false)?;

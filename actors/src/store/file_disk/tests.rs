@@ -16,13 +16,15 @@ use super::steps::Steps;
 use super::*;
 
 mod aside;
+mod leases;
 mod listing;
+mod trash;
 
 /// Counts system calls down; when none are left all fail, as if the machine had stopped. Remembers what was changed and
-/// not yet made durable.
+/// not yet made durable, and what was made durable in which order.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: Mutex<(u64, BTreeSet<PathBuf>)>,
+    left: Mutex<(u64, BTreeSet<PathBuf>, Vec<PathBuf>)>,
     error: io::ErrorKind,
     /// Fail once and then go on, like a disk that is full for a moment, instead of stopping for good.
     once: bool,
@@ -31,7 +33,7 @@ pub(super) struct Budget {
 impl Budget {
     fn new(calls: u64, error: io::ErrorKind, once: bool) -> Arc<Budget> {
         Arc::new(Budget {
-            left: Mutex::new((calls, BTreeSet::new())),
+            left: Mutex::new((calls, BTreeSet::new(), Vec::new())),
             error,
             once,
         })
@@ -39,7 +41,7 @@ impl Budget {
 
     pub(super) fn spend(&self, path: &Path, durable: bool) -> io::Result<()> {
         let mut guard = self.left.lock().expect("no panic inside");
-        let (left, dirty) = &mut *guard;
+        let (left, dirty, durable_in_order) = &mut *guard;
         if *left == 0 {
             *left = if self.once { u64::MAX } else { 0 };
             return Err(self.error.into());
@@ -47,6 +49,7 @@ impl Budget {
         *left -= 1;
         if durable {
             dirty.remove(path);
+            durable_in_order.push(path.to_owned());
         } else {
             dirty.insert(path.to_owned());
         }

@@ -372,6 +372,41 @@ async fn a_deep_check_has_a_result_for_each_thing() {
 }
 
 #[actix_web::test]
+async fn a_renewal_names_each_file_once_and_says_what_was_not_reached() {
+    let rig = Rig::start();
+    let (root, file) = rig.tree().await;
+    let renew = async |cap: &str| rig.walk(&format!("/uri/{cap}?t=stream-renew")).await;
+    let lines = renew(&root).await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let stats = &lines[0]["stats"];
+    let expected = json!({
+        "objects": 5, "files": 1, "files-without-holder": 0, "nodes": 10, "nodes-not-renewed": [],
+    });
+    assert_eq!(
+        *stats, expected,
+        "one file, linked twice; the others live in their caps and in the drive"
+    );
+    for cap in [file.clone(), verifier(&file)] {
+        assert_eq!(renew(&cap).await[0]["stats"]["files"], 1, "{cap}");
+    }
+    let strange = verifier(&file).replacen(&si(&file), &"a".repeat(26), 1);
+    let lines = renew(&strange).await;
+    assert_eq!(
+        lines[0],
+        json!({ "type": "without-holder", "storage-index": "a".repeat(26) })
+    );
+    assert_eq!(lines[1]["stats"]["files-without-holder"], 1);
+    rig.fake.set(Mood::NotHappy);
+    assert_eq!(
+        renew(&file).await[0]["stats"]["nodes-not-renewed"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    assert_eq!(renew(HELLO).await[0]["stats"]["files"], 0);
+}
+
+#[actix_web::test]
 async fn a_walk_that_fails_ends_with_a_line_that_is_no_json() {
     let rig = Rig::start();
     let root = rig.folder().await;

@@ -8,11 +8,12 @@ use truckee_actors::clock::SystemClock;
 use truckee_actors::transfers::{History, PeerWhy, TransferPeerReport};
 use truckee_engine::repair::{Findings, Placed, RepairError};
 use truckee_grid::caps::ChkVerifier;
-use truckee_grid::ids::{NodeId, ShareNumber};
+use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
 
 use super::fake::{Fake, Mood};
 use crate::http::check_port::{
-    CheckError, CheckPort, CheckReport, CorruptShare, Corruption, RepairFailed, RepairOutcome, RepairReport,
+    CheckError, CheckPort, CheckReport, CorruptShare, Corruption, RenewReport, RepairFailed, RepairOutcome,
+    RepairReport,
 };
 use crate::http::port::PortFuture;
 
@@ -113,6 +114,19 @@ impl CheckPort for FakeChecker {
             };
             fake.set(Mood::Kind);
             Ok(report)
+        })
+    }
+
+    fn renew(&self, sis: Vec<StorageIndex>) -> PortFuture<Option<RenewReport>> {
+        let fake = Arc::clone(&self.0);
+        Box::pin(async move {
+            let stopping = matches!(fake.mood(), Mood::Stopping);
+            let silent = matches!(fake.mood(), Mood::NotHappy);
+            (!stopping).then(|| RenewReport {
+                holders: sis.iter().map(|si| u32::from(fake.holds(si)) * 10).collect(),
+                nodes: 10,
+                failed: silent.then_some(NodeId([1; 32])).into_iter().collect(),
+            })
         })
     }
 

@@ -20,7 +20,7 @@ use crate::http::upload::Stored;
 
 const OPERATIONS: &str = "upload, mkdir, mkdir-with-children, mkdir-immutable, uri, delete, unlink, rename, relink, \
                           set_children, check, start-deep-check, start-manifest, start-deep-size, start-deep-stats, \
-                          stream-deep-check or stream-manifest in a POST";
+                          stream-deep-check, stream-renew or stream-manifest in a POST";
 
 pub(super) async fn post(
     request: &HttpRequest,
@@ -47,8 +47,8 @@ pub(super) async fn post(
         "rename" => relink::rename(gateway, args, &place).await,
         "relink" => relink::relink(gateway, args, &place).await,
         "set_children" | "set-children" => set_children(gateway, input, &place).await,
-        "check" | "start-deep-check" | "stream-deep-check" | "start-manifest" | "stream-manifest"
-        | "start-deep-size" | "start-deep-stats" => {
+        "check" | "stream-renew" | "start-deep-check" | "stream-deep-check" | "start-manifest"
+        | "stream-manifest" | "start-deep-size" | "start-deep-stats" => {
             let node = gateway.find(&place).await?;
             deep::post(request, gateway, node, args).await
         }

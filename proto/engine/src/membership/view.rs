@@ -327,6 +327,8 @@ fn may(roles: Roles, kind: RequestKind) -> bool {
         RequestKind::GetInventory | RequestKind::ListShares => roles.contains(Role::Storage),
         // Directories are for people, who come by a gateway.
         RequestKind::GetRows | RequestKind::CommitChange => roles.contains(Role::Gateway),
+        // Who keeps files for people knows which are still wanted.
+        RequestKind::RenewLeases => roles.contains(Role::Gateway),
         RequestKind::GetStatus | RequestKind::Join | RequestKind::SyncRoster | RequestKind::PushRoster => {
             true
         }

@@ -1,5 +1,7 @@
 //! What a store is told at its start, and what it tells of itself.
 
+use super::trash::Amount;
+
 /// Bounds of one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -51,6 +53,8 @@ pub struct StartSpace {
     pub share_count: u64,
     /// Length of their files.
     pub used_bytes: u64,
+    /// What lies in the trash.
+    pub trash: Amount,
     /// Free bytes of the file system.
     pub free_bytes: u64,
 }
@@ -91,8 +95,10 @@ impl Corrupt {
 pub struct StoreReport {
     /// Finished shares.
     pub share_count: u64,
-    /// Length of their files.
+    /// Length of their files and of those in the trash.
     pub used_bytes: u64,
+    /// What lies in the trash.
+    pub trash: Amount,
     /// Room for new ones.
     pub available_bytes: u64,
     /// Open shares.
@@ -113,6 +119,8 @@ pub struct StoreReport {
     pub aborted: Aborted,
     /// Damaged shares put aside since the start.
     pub corrupt: Corrupt,
+    /// Leases renewed since the start, one for each file and renewal.
+    pub leases_renewed: u64,
     /// Bytes read back and checked since the start.
     pub verified_bytes: u64,
 }

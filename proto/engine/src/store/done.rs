@@ -29,6 +29,9 @@ impl Store {
             | Pending::Remove { ticket, .. }
             | Pending::List { ticket }
             | Pending::Page { ticket, .. }
+            | Pending::Trash { ticket, .. }
+            | Pending::Renew { ticket, .. }
+            | Pending::Survey { ticket }
             | Pending::Verify { ticket } => Some(*ticket),
             Pending::Discard { ticket, .. } => *ticket,
             Pending::Finish { key, .. } => match &self.open.get(key)?.phase {
@@ -98,6 +101,9 @@ impl Store {
             Pending::List { ticket } => self.listed(ticket, outcome),
             Pending::Page { ticket, changes } => self.page(ticket, changes, outcome),
             Pending::Remove { ticket, .. } => self.removed(ticket, &outcome),
+            Pending::Trash { ticket, .. } => self.trash_moved(ticket, &outcome),
+            Pending::Renew { ticket, kept } => self.renewed(now, ticket, kept, outcome),
+            Pending::Survey { ticket } => self.surveyed(ticket, outcome),
             Pending::Measure => {
                 self.measuring = false;
                 if let Ok(DiskDone::Measured { free_bytes }) = outcome {
@@ -129,7 +135,8 @@ impl Store {
             Ok(DiskDone::Exists { .. }) => {
                 self.drop_open(key);
                 self.shown(key.share.si);
-                self.answer(ticket, Response::ShareOpened { already_there: true });
+                let there = Response::ShareOpened { already_there: true };
+                self.keep_and_answer(ticket, key.share, there);
             }
             Err(fault) => {
                 self.drop_open(key);
@@ -208,13 +215,13 @@ impl Store {
                 aborted_by
                     .into_iter()
                     .for_each(|aborter| self.answer(aborter, Response::ShareAborted));
-                let result = if same {
-                    Ok(Response::ShareClosed)
-                } else {
-                    Err(other_file())
-                };
-                self.effects
-                    .extend(ticket.map(|ticket| Effect::Answer { ticket, result }));
+                match ticket {
+                    Some(ticket) if same => {
+                        self.keep_and_answer(ticket, key.share, Response::ShareClosed);
+                    }
+                    Some(ticket) => self.fail(ticket, other_file()),
+                    None => {}
+                }
             }
             Err(fault) => {
                 self.report.aborted.failed += 1;
@@ -239,7 +246,8 @@ impl Store {
             }
             Ok(DiskDone::Exists { file: there }) if there == *file => {
                 self.shown(share.si);
-                self.answer(ticket, Response::SharePut { already_there: true });
+                let there = Response::SharePut { already_there: true };
+                self.keep_and_answer(ticket, share, there);
             }
             Ok(_) => self.fail(ticket, other_file()),
             Err(fault) => self.fail(ticket, fault.into()),
@@ -326,7 +334,7 @@ impl Pending {
     /// Where damage is counted that this work found.
     fn finder<'a>(&self, corrupt: &'a mut Corrupt) -> &'a mut u64 {
         match self {
-            Pending::Verify { .. } | Pending::List { .. } => &mut corrupt.scrub,
+            Pending::Verify { .. } | Pending::List { .. } | Pending::Survey { .. } => &mut corrupt.scrub,
             Pending::Find { .. } | Pending::Read { .. } | Pending::Page { .. } | Pending::Measure => {
                 &mut corrupt.read
             }
@@ -335,6 +343,8 @@ impl Pending {
             | Pending::Finish { .. }
             | Pending::Discard { .. }
             | Pending::Put { .. }
+            | Pending::Trash { .. }
+            | Pending::Renew { .. }
             | Pending::Remove { .. } => &mut corrupt.write,
         }
     }

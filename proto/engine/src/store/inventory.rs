@@ -36,11 +36,7 @@ impl Changes {
     }
 
     pub(super) fn begin(&mut self, token: DiskToken, op: &DiskOp) {
-        let bucket = match op {
-            DiskOp::List { bucket, .. } => Some(*bucket),
-            other => other.si().as_ref().map(Bucket::of),
-        };
-        if let Some(bucket) = bucket {
+        if let Some(bucket) = op.bucket() {
             self.under_way.insert(token, bucket);
         }
     }
@@ -50,8 +46,10 @@ impl Changes {
             return;
         };
         let done = match &reply.result {
-            Ok(DiskDone::Stored { .. }) => true,
+            Ok(DiskDone::Stored { .. } | DiskDone::Trashed { .. } | DiskDone::Restored { .. }) => true,
             Ok(DiskDone::Gone { file_bytes }) => *file_bytes > 0,
+            Ok(DiskDone::Emptied { gone }) => gone.shares > 0,
+            Ok(DiskDone::Renewed { restored, .. }) => restored.shares > 0,
             _ => false,
         };
         if done || reply.damage.shares > 0 {

@@ -4,6 +4,8 @@
 //! finished shares stay, unfinished ones go. Room is bounded, faults are scheduled, shares can be damaged. Crashes
 //! *within* an operation are the real disk's tests.
 
+mod leases;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -19,6 +21,8 @@ use super::types::{
     Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, Holding, IncomingId, LIST_MAX, Listing,
     ShareId,
 };
+use super::{Amount, TrashCause, TrashMark};
+use crate::time::Day;
 
 /// A finished share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct ModelDisk {
     capacity_bytes: u64,
     shares: BTreeMap<ShareId, StoredShare>,
     incoming: BTreeMap<IncomingId, Incoming>,
+    trash: BTreeMap<(ShareId, TrashMark), StoredShare>,
+    leases: BTreeMap<StorageIndex, Day>,
     damaged: BTreeSet<ShareId>,
     /// Of the damaged ones those whose headers are.
     damaged_headers: BTreeSet<ShareId>,
@@ -55,6 +61,8 @@ impl ModelDisk {
             capacity_bytes,
             shares: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            trash: BTreeMap::new(),
+            leases: BTreeMap::new(),
             damaged: BTreeSet::new(),
             damaged_headers: BTreeSet::new(),
             fail_in: None,
@@ -68,6 +76,7 @@ impl ModelDisk {
         StartSpace {
             share_count: self.shares.len() as u64,
             used_bytes: self.used_bytes(),
+            trash: self.trash_amount(),
             free_bytes: self.free_bytes(),
         }
     }
@@ -75,6 +84,19 @@ impl ModelDisk {
     /// Finished shares.
     pub fn shares(&self) -> &BTreeMap<ShareId, StoredShare> {
         &self.shares
+    }
+
+    /// Shares in the trash.
+    pub fn trash(&self) -> &BTreeMap<(ShareId, TrashMark), StoredShare> {
+        &self.trash
+    }
+
+    /// What lies in the trash.
+    pub fn trash_amount(&self) -> Amount {
+        Amount {
+            shares: self.trash.len() as u64,
+            bytes: self.trash.values().map(stored_bytes).sum(),
+        }
     }
 
     /// Unfinished files.
@@ -110,7 +132,8 @@ impl ModelDisk {
 
     fn free_bytes(&self) -> u64 {
         let unfinished: u64 = self.incoming.values().map(|file| sum(&file.blocks)).sum();
-        self.capacity_bytes.saturating_sub(self.used_bytes() + unfinished)
+        let used = self.used_bytes() + self.trash_amount().bytes;
+        self.capacity_bytes.saturating_sub(used + unfinished)
     }
 
     /// Does the work.
@@ -227,6 +250,11 @@ impl ModelDisk {
                     file_bytes: stored_bytes(&stored),
                 })
             }
+            DiskOp::Trash { .. }
+            | DiskOp::Restore { .. }
+            | DiskOp::Empty { .. }
+            | DiskOp::Renew { .. }
+            | DiskOp::Survey { .. } => self.let_go(op),
             DiskOp::Measure => Ok(DiskDone::Measured {
                 free_bytes: self.free_bytes(),
             }),
@@ -316,7 +344,13 @@ impl ModelDisk {
             coding: stored.closing.file.ueb.coding(),
             file_bytes: stored_bytes(stored),
         };
-        let shares = self.shares.iter().filter(listed).map(holding);
+        let over = self
+            .trash
+            .iter()
+            .filter(|((_, mark), _)| mark.cause == TrashCause::Expired);
+        let over = over.map(|((share, _), stored)| (share, stored));
+        let all: BTreeMap<&ShareId, &StoredShare> = over.chain(&self.shares).collect();
+        let shares = all.into_iter().filter(listed).map(holding);
         let holdings: Vec<Holding> = shares.take(LIST_MAX).collect();
         let last = holdings.last().map(|holding| holding.share);
         Listing {

@@ -7,12 +7,16 @@ use truckee_grid::share::ShareLayout;
 use truckee_grid::ueb::Ueb;
 use truckee_wire::message::{AbortShare, CloseShare, FindShares, OpenShare, PutShare, ReadBlock, WriteBlock};
 
+use truckee_grid::bucket::Bucket;
+
 use super::model::ModelDisk;
 use super::*;
 
 mod draining;
 mod inventory;
+mod lease;
 mod random;
+mod trash;
 
 pub(super) const SEGMENT_BYTES: u32 = 1024;
 
@@ -181,6 +185,8 @@ struct Bench {
     answers: BTreeMap<Ticket, Result<Response, Failure>>,
     verified: Option<Result<u64, DiskFault>>,
     listed: Option<Result<Listing, DiskFault>>,
+    moved: Option<Result<Amount, DiskFault>>,
+    surveyed: Option<Result<Survey, DiskFault>>,
 }
 
 impl Bench {
@@ -200,6 +206,8 @@ impl Bench {
             answers,
             verified: None,
             listed: None,
+            moved: None,
+            surveyed: None,
         }
     }
 
@@ -215,6 +223,8 @@ impl Bench {
                 }
                 Effect::Verified { result, .. } => self.verified = Some(result),
                 Effect::Listed { result, .. } => self.listed = Some(result),
+                Effect::TrashDone { result, .. } => self.moved = Some(result),
+                Effect::Surveyed { result, .. } => self.surveyed = Some(result),
             }
         }
     }
@@ -1052,6 +1062,7 @@ fn abort_takes_nothing_that_another_is_about_to_hear_of() {
         assert_eq!(bench.served(file.abort(0, 1)), ABORTED);
         bench.store.handle_disk(bench.now, token, reply);
         bench.drain();
+        bench.work();
         assert!(bench.answer(ticket).is_ok());
         assert_eq!(bench.disk.shares().len(), 1, "the other counts on it");
     }

@@ -7,11 +7,15 @@ use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
 use truckee_wire::message::{BlockRead, Failure, FileFacts, Response};
 
-use crate::time::{Mono, UnixSeconds};
+use super::lease::Survey;
+use super::trash::{Amount, TrashCause, TrashMark};
+use crate::time::{Day, Mono, UnixSeconds};
 
 /// Shares that one page of a list looks at: some ten kilobytes of answer, and on a rotating disk that has to seek for each
 /// of them a few seconds of work.
 pub const LIST_MAX: usize = 256;
+/// Shares that one operation deletes from the trash: a disk that seeks for each is done in seconds.
+pub const EMPTY_MAX: u64 = 256;
 
 /// One share: of which file, and which of its shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +145,8 @@ pub enum DiskOp {
         /// The share.
         share: ShareId,
     },
-    /// Which shares of a bucket are there, a page of them? Done: [`DiskDone::Listed`]. A share whose header or footer does
+    /// Which shares of a bucket are there, a page of them? Done: [`DiskDone::Listed`]. Those that are in the trash because
+    /// their leases were over are among them: others are not to make them again. A share whose header or footer does
     /// not check has been put aside and is not among them; blocks are not read.
     List {
         /// Which bucket.
@@ -153,6 +158,49 @@ pub enum DiskOp {
     Remove {
         /// The share.
         share: ShareId,
+    },
+    /// Takes a finished share out of its place into the trash, whole and durable. Done: [`DiskDone::Trashed`]; or
+    /// [`DiskDone::Kept`], and nothing was changed, if its lease is not from before that day.
+    Trash {
+        /// The share.
+        share: ShareId,
+        /// Kept with it.
+        mark: TrashMark,
+        /// Only if its lease is older; `None`: whatever its lease.
+        leased_before: Option<Day>,
+    },
+    /// Gives a share in the trash its place back, the one that was put there last. Done: [`DiskDone::Restored`]; or
+    /// [`DiskDone::Exists`], and nothing was changed, if its place is taken.
+    Restore {
+        /// The share.
+        share: ShareId,
+    },
+    /// Takes shares out of the trash for good: those of a bucket that were put there for a cause before a day, at most
+    /// [`EMPTY_MAX`], so that nothing is left exactly if none went. Done: [`DiskDone::Emptied`].
+    Empty {
+        /// Which bucket.
+        bucket: Bucket,
+        /// Why they were put there.
+        cause: TrashCause,
+        /// Those of this day and later ones stay.
+        before: Day,
+    },
+    /// Renews the leases of files of a bucket, durably, and gives those shares of theirs their places back that are in the
+    /// trash because their leases were over. Done: [`DiskDone::Renewed`].
+    Renew {
+        /// Which bucket.
+        bucket: Bucket,
+        /// The new leases.
+        day: Day,
+        /// Strictly ascending.
+        sis: Vec<StorageIndex>,
+    },
+    /// How old are the leases of the shares of a bucket, a page of them? Done: [`DiskDone::Surveyed`]. Nothing is opened.
+    Survey {
+        /// Which bucket.
+        bucket: Bucket,
+        /// Only shares behind this one.
+        after: Option<ShareId>,
     },
     /// How much room does the file system have? Done: [`DiskDone::Measured`].
     Measure,
@@ -180,6 +228,32 @@ pub enum DiskDone {
         /// Length of the file of a finished share, 0 if there was none.
         file_bytes: u64,
     },
+    /// The share is in the trash and durable there.
+    Trashed {
+        /// Length of its file.
+        file_bytes: u64,
+    },
+    /// The share is in its place again and durable there.
+    Restored {
+        /// Length of its file.
+        file_bytes: u64,
+    },
+    /// Shares have gone from the trash for good.
+    Emptied {
+        /// What went.
+        gone: Amount,
+    },
+    /// The share has a younger lease.
+    Kept,
+    /// The leases are renewed, durably.
+    Renewed {
+        /// Of each file, whether there are shares of it.
+        held: Vec<bool>,
+        /// What has come out of the trash.
+        restored: Amount,
+    },
+    /// Leases of the shares of a bucket.
+    Surveyed(Survey),
     /// The shares of a file.
     Found(Found),
     /// The block.
@@ -303,6 +377,20 @@ pub enum Effect {
         /// The page, or what is wrong.
         result: Result<Listing, DiskFault>,
     },
+    /// Answer [`super::Store::trash`], [`super::Store::restore`] or [`super::Store::empty_trash`].
+    TrashDone {
+        /// Which.
+        ticket: Ticket,
+        /// What was moved or deleted, or what is wrong.
+        result: Result<Amount, DiskFault>,
+    },
+    /// Answer [`super::Store::survey`].
+    Surveyed {
+        /// Which.
+        ticket: Ticket,
+        /// The page, or what is wrong.
+        result: Result<Survey, DiskFault>,
+    },
     /// Do disk work and report its outcome by [`super::Store::handle_disk`], exactly once.
     Disk {
         /// Comes back with the outcome.
@@ -323,9 +411,26 @@ impl DiskOp {
             | DiskOp::Put { share, .. }
             | DiskOp::Read { share, .. }
             | DiskOp::Verify { share }
+            | DiskOp::Trash { share, .. }
+            | DiskOp::Restore { share }
             | DiskOp::Remove { share } => Some(share.si),
             DiskOp::Find { si, .. } => Some(*si),
-            DiskOp::List { .. } | DiskOp::Measure => None,
+            DiskOp::List { .. }
+            | DiskOp::Empty { .. }
+            | DiskOp::Renew { .. }
+            | DiskOp::Survey { .. }
+            | DiskOp::Measure => None,
+        }
+    }
+
+    /// The bucket that it is about; operations of a bucket that write keep their order.
+    pub fn bucket(&self) -> Option<Bucket> {
+        match self {
+            DiskOp::List { bucket, .. }
+            | DiskOp::Empty { bucket, .. }
+            | DiskOp::Renew { bucket, .. }
+            | DiskOp::Survey { bucket, .. } => Some(*bucket),
+            other => other.si().as_ref().map(Bucket::of),
         }
     }
 
@@ -337,13 +442,17 @@ impl DiskOp {
                 | DiskOp::Read { .. }
                 | DiskOp::Verify { .. }
                 | DiskOp::List { .. }
+                | DiskOp::Survey { .. }
                 | DiskOp::Measure
         )
     }
 
     /// Whether it is work of the node itself, which no peer waits for: it goes behind all other.
     pub fn can_wait(&self) -> bool {
-        matches!(self, DiskOp::Verify { .. } | DiskOp::List { .. })
+        matches!(
+            self,
+            DiskOp::Verify { .. } | DiskOp::List { .. } | DiskOp::Survey { .. }
+        )
     }
 
     /// The name in metrics and logs.
@@ -359,6 +468,11 @@ impl DiskOp {
             DiskOp::Verify { .. } => "verify",
             DiskOp::List { .. } => "list",
             DiskOp::Remove { .. } => "remove",
+            DiskOp::Trash { .. } => "trash",
+            DiskOp::Restore { .. } => "restore",
+            DiskOp::Empty { .. } => "empty",
+            DiskOp::Renew { .. } => "renew",
+            DiskOp::Survey { .. } => "survey",
             DiskOp::Measure => "measure",
         }
     }

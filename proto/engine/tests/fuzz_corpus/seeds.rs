@@ -134,6 +134,9 @@ fn requests() -> Vec<Request> {
                 share: ShareNumber(7),
             }),
         }),
+        Request::RenewLeases(RenewLeases {
+            sis: vec![si, StorageIndex([0xf0; 16])],
+        }),
         Request::Join(Box::new(Join {
             secret: JoinSecret::new(&[9; 32]),
             announcement: announcement(),
@@ -197,6 +200,7 @@ fn answers() -> Vec<Result<Response, Failure>> {
             accepts_shares: true,
             draining: false,
         })),
+        Ok(Response::LeasesRenewed(LeasesRenewed::of(&[true, false]))),
         Ok(Response::SharesListed(SharesListed {
             epoch: 9,
             changes: 1,

@@ -5,6 +5,7 @@ use truckee_grid::params::{Coding, check_segment_bytes};
 
 use super::drive::{commit_from_wire, commit_to_wire, get_from_wire, get_to_wire};
 use super::inventory::{list_from_wire, list_to_wire};
+use super::lease::{renew_from_wire, renew_to_wire};
 use super::member::{
     announcement_from_wire, announcement_to_wire, push_from_wire, push_to_wire, sync_from_wire, sync_to_wire,
 };
@@ -60,6 +61,7 @@ pub(super) fn request_to_wire(request: &Request) -> Result<schema::Request, Conv
         Request::GetStatus => Body::GetStatus(schema::GetStatus {}),
         Request::GetInventory => Body::GetInventory(schema::GetInventory {}),
         Request::ListShares(list) => Body::ListShares(list_to_wire(list)?),
+        Request::RenewLeases(renew) => Body::RenewLeases(renew_to_wire(renew)?),
         Request::Join(join) => {
             at_most("secret", join.secret.expose().len(), SECRET_BYTES_MAX)?;
             Body::Join(schema::Join {
@@ -116,6 +118,7 @@ pub(super) fn request_from_wire(
         Body::GetStatus(_) => Request::GetStatus,
         Body::GetInventory(_) => Request::GetInventory,
         Body::ListShares(list) => Request::ListShares(list_from_wire(&list)?),
+        Body::RenewLeases(renew) => Request::RenewLeases(renew_from_wire(&renew)?),
         Body::Join(join) => {
             at_most("secret", join.secret.len(), SECRET_BYTES_MAX)?;
             let announcement = join.announcement.ok_or(ConvertError::Missing {

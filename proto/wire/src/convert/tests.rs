@@ -182,6 +182,9 @@ fn request() -> impl Strategy<Value = Request> {
                 Request::ListShares(ListShares { bucket, after })
             }
         ),
+        prop::collection::btree_set(si(), 1..20).prop_map(|sis| Request::RenewLeases(RenewLeases {
+            sis: sis.into_iter().collect()
+        })),
         (bytes(64), announcement()).prop_map(|(secret, announcement)| {
             Request::Join(Box::new(Join {
                 secret: JoinSecret::new(&secret),
@@ -293,6 +296,8 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
                     next,
                 }))
             }),
+        prop::collection::vec(any::<bool>(), 1..99)
+            .prop_map(|held| Ok(Response::LeasesRenewed(LeasesRenewed::of(&held)))),
         grant().prop_map(|grant| Ok(Response::Joined(grant))),
         (
             prop::collection::vec(announcement(), 0..4),

@@ -43,5 +43,8 @@ pub const ROWS_PAGE_BYTES_MIN: usize = 33 * 1024;
 pub const CHANGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most shares in one page of a bucket: 19 bytes each, so that a page is a small part of the longest head.
 pub const LISTED_MAX: usize = 256;
+/// Most files in one renewal of leases: 48 KiB of storage indexes, so that the longest head holds them. A node that has to
+/// write for each of them in another place of its disk is done in some seconds.
+pub const RENEWED_MAX: usize = 3072;
 /// Largest share file that an `OpenShare` may ask room for, in bytes: 2^20 segments of 16 MiB, with seals and trees.
 pub const RESERVE_BYTES_MAX: u64 = 1 << 45;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use truckee_engine::scrub::{Effect as ScrubEffect, Scrub, ScrubConfig};
 use truckee_engine::store::{
-    Asked, DiskOp, DiskToken, Effect, Limits, StartSpace, Store, StoreConfig, Ticket,
+    Amount, Asked, DiskOp, DiskToken, Effect, Limits, StartSpace, Store, StoreConfig, Ticket,
 };
 use truckee_engine::time::Mono;
 use truckee_grid::ids::{Hash, StorageIndex};
@@ -83,6 +83,7 @@ impl Keeper {
         let start = StartSpace {
             share_count: ctx.disk.shares().count() as u64,
             used_bytes: ctx.disk.used_bytes(),
+            trash: Amount::default(),
             free_bytes: ctx.disk.free_bytes(),
         };
         Self {
@@ -171,6 +172,9 @@ impl Keeper {
                     Some(scrub) => scrub.handle_listed(ctx.now, ctx.unix, result),
                     None => ctx.violation("a list that nobody asked for was answered"),
                 },
+                Effect::TrashDone { .. } | Effect::Surveyed { .. } => {
+                    ctx.violation("a share that nobody threw away was moved");
+                }
                 Effect::Answer { ticket, result } => {
                     let Some(serving) = self.serving.remove(&ticket) else {
                         ctx.violation(format!("the store answers {ticket:?} twice"));

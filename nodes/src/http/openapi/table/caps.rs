@@ -278,6 +278,16 @@ pub(super) const TREE: &[Operation] = &[
     of(
         "POST",
         "",
+        "stream-renew",
+        "Renews the leases of a file or of everything below a directory, one line of JSON for what is to be said",
+        &[],
+        Body::Form,
+        Gives::Text,
+        &[200],
+    ),
+    of(
+        "POST",
+        "",
         "stream-manifest",
         "The list, one line of JSON for each thing",
         &[],

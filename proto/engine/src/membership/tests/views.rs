@@ -129,7 +129,11 @@ fn requests_need_a_role_at_the_moment_they_come() {
             "a node asks itself"
         );
     }
-    for kind in [RequestKind::GetRows, RequestKind::CommitChange] {
+    for kind in [
+        RequestKind::GetRows,
+        RequestKind::CommitChange,
+        RequestKind::RenewLeases,
+    ] {
         assert!(judge.authorise(id(2), kind, at(0)).is_ok(), "{kind:?}");
         for other in [1, 4] {
             let refused = judge.authorise(id(other), kind, at(0));

@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::time::Day;
 
 const LINKS: u64 = 3;
 const UPLOADS: u8 = 3;
@@ -35,6 +36,8 @@ struct World {
     crashes: u64,
     /// Checks and lists that are not answered.
     looking: u64,
+    /// Shares that went into the trash, came out of it, or were deleted.
+    moved: u64,
 }
 
 impl World {
@@ -77,12 +80,14 @@ impl World {
             stored: 0,
             crashes: 0,
             looking: 0,
+            moved: 0,
         }
     }
 
     fn step(&mut self) {
         match self.rng.random_range(0..1000) {
-            0..400 => self.request(),
+            0..385 => self.request(),
+            385..400 => self.move_about(),
             400..700 => self.disk_work(),
             700..900 => self.report(),
             900..960 => self.pass_time(),
@@ -139,7 +144,33 @@ impl World {
         let share = file.share(self.rng.random_range(0..3));
         self.store.verify(Ticket(0), share);
         self.store.list(Ticket(0), Bucket::of(&share.si), None);
-        self.looking += 2;
+        self.store.survey(Ticket(0), Bucket::of(&share.si), None);
+        self.looking += 3;
+    }
+
+    /// The node throws something away, takes it back, or empties the trash.
+    fn move_about(&mut self) {
+        let there: Vec<ShareId> = self.disk.shares().keys().copied().collect();
+        let thrown: Vec<ShareId> = self.disk.trash().keys().map(|(share, _)| *share).collect();
+        let all = [there, thrown].concat();
+        let Some(share) = all.choose(&mut self.rng).copied() else {
+            return;
+        };
+        let day = Day::from_number(self.rng.random_range(0..9));
+        self.looking += 1;
+        match self.rng.random_range(0..3) {
+            0 => {
+                let cause = TrashCause::Surplus;
+                self.store.trash(Ticket(0), share, TrashMark { day, cause });
+                if self.acknowledged.remove(&share) {
+                    self.in_doubt.insert(share);
+                }
+            }
+            1 => self.store.restore(Ticket(0), share),
+            _ => self
+                .store
+                .empty_trash(Ticket(0), Bucket::of(&share.si), TrashCause::Surplus, day),
+        }
     }
 
     fn checked(&mut self, result: &Result<(), DiskFault>) {
@@ -174,6 +205,11 @@ impl World {
                 Effect::Answer { ticket, result } => self.answer(ticket, &result),
                 Effect::Verified { result, .. } => self.checked(&result.map(|_| ())),
                 Effect::Listed { result, .. } => self.checked(&result.map(|_| ())),
+                Effect::Surveyed { result, .. } => self.checked(&result.map(|_| ())),
+                Effect::TrashDone { result, .. } => {
+                    self.moved += result.map_or(0, |moved| moved.shares);
+                    self.checked(&result.map(|_| ()));
+                }
             }
         }
     }
@@ -231,7 +267,8 @@ impl World {
             None => self.other.pop_front(),
         };
         if let Some((token, op)) = work {
-            if let DiskOp::Finish { share, .. } | DiskOp::Put { share, .. } = &op {
+            if let DiskOp::Finish { share, .. } | DiskOp::Put { share, .. } | DiskOp::Restore { share } = &op
+            {
                 self.in_doubt.insert(*share);
             }
             let reply = self.disk.carry_out(op);
@@ -293,7 +330,7 @@ impl World {
             self.store.open.values().map(Open::leaves).sum::<usize>()
         );
         assert!(
-            self.disk.used_bytes() <= self.config.quota_bytes,
+            self.disk.used_bytes() + self.disk.trash_amount().bytes <= self.config.quota_bytes,
             "the quota is kept on disk"
         );
         for share in &self.acknowledged {
@@ -302,7 +339,12 @@ impl World {
                 "{share} was acknowledged and is gone"
             );
         }
-        for (share, stored) in self.disk.shares() {
+        let thrown = self
+            .disk
+            .trash()
+            .iter()
+            .map(|((share, _), stored)| (share, stored));
+        for (share, stored) in self.disk.shares().iter().chain(thrown) {
             let file = self
                 .files
                 .iter()
@@ -327,7 +369,9 @@ impl World {
         assert!(self.asked.is_empty(), "unanswered: {:?}", self.asked);
         assert_eq!(self.looking, 0, "unanswered checks and lists");
         let report = self.store.report();
-        assert_eq!(report.used_bytes, self.disk.used_bytes());
+        let trash = self.disk.trash_amount();
+        assert_eq!(report.trash, trash);
+        assert_eq!(report.used_bytes, self.disk.used_bytes() + trash.bytes);
         assert_eq!(report.share_count, self.disk.shares().len() as u64);
         assert_eq!((report.write_bytes_in_flight, report.reads_in_flight), (0, 0));
         self.now += IDLE_MAX + MEASURE_EVERY;
@@ -347,7 +391,7 @@ impl World {
 
 #[test]
 fn random_requests_faults_and_crashes_lose_and_leave_nothing() {
-    let (mut answered, mut stored, mut crashes) = (0, 0, 0);
+    let (mut answered, mut stored, mut crashes, mut moved) = (0, 0, 0, 0);
     for seed in 0..300 {
         println!("seed {seed}");
         let mut world = World::new(seed);
@@ -359,9 +403,10 @@ fn random_requests_faults_and_crashes_lose_and_leave_nothing() {
         answered += world.answered;
         stored += world.stored;
         crashes += world.crashes;
+        moved += world.moved;
     }
     assert!(
-        answered > 30_000 && stored > 3_000 && crashes > 500,
-        "{answered} {stored} {crashes}: too tame"
+        answered > 30_000 && stored > 3_000 && crashes > 500 && moved > 100,
+        "{answered} {stored} {crashes} {moved}: too tame"
     );
 }

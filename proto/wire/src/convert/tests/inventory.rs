@@ -1,10 +1,10 @@
-//! The bounds of inventories and of pages of buckets.
+//! The bounds of inventories, of pages of buckets and of renewals.
 
 use schema::request::Body as Ask;
 use schema::response::Body as Say;
 
 use super::*;
-use crate::message::limits::LISTED_MAX;
+use crate::message::limits::{LISTED_MAX, RENEWED_MAX};
 
 fn ask(list: schema::ListShares) -> Result<Request, ConvertError> {
     let body = Some(Ask::ListShares(list));
@@ -134,5 +134,37 @@ fn an_inventory_counts_every_bucket_of_an_epoch() {
             inventory(1, bytes),
             Err(ConvertError::Length { field: "changes", .. })
         ));
+    }
+}
+
+#[test]
+fn a_renewal_names_each_file_once_and_not_too_many() {
+    let renew = |sis: Vec<u8>| {
+        let body = Some(Ask::RenewLeases(schema::RenewLeases { sis: sis.into() }));
+        request::request_from_wire(schema::Request { body }, 0)
+    };
+    let numbered = |count: usize| {
+        let si = |number: usize| [&[0; 8][..], &(number as u64).to_be_bytes()].concat();
+        (0..count).flat_map(si).collect::<Vec<u8>>()
+    };
+    renew(numbered(1)).expect("valid");
+    renew(numbered(RENEWED_MAX)).expect("valid");
+    for wrong in [
+        Vec::new(),
+        numbered(RENEWED_MAX + 1),
+        vec![0; 17],
+        vec![0; 32],
+        [[2; 16], [1; 16]].concat(),
+    ] {
+        let error = renew(wrong).expect_err("not so");
+        assert!(error.to_string().starts_with("sis"), "{error}");
+    }
+    let held = |bytes: usize| {
+        let held = vec![0; bytes].into();
+        say(Say::LeasesRenewed(schema::LeasesRenewed { held }))
+    };
+    held(RENEWED_MAX / 8).expect("valid");
+    for wrong in [0, RENEWED_MAX / 8 + 1] {
+        assert!(held(wrong).is_err(), "{wrong} bytes");
     }
 }
