@@ -10,8 +10,10 @@ use std::time::Duration;
 use actix_web::web;
 use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
+use truckee_actors::call::MeshHandle;
 use truckee_actors::clock::{ClockHandle, SystemClock};
 use truckee_actors::drive::Drive;
+use truckee_actors::heal::HealerHandle;
 use truckee_actors::mesh::MeshLimits;
 use truckee_actors::metrics as names;
 use truckee_actors::node::{MeshAccess, Node, NodeFailure, NodeParts};
@@ -35,7 +37,7 @@ use crate::ports::Ports;
 use crate::role::Role;
 use crate::run::RunError;
 use crate::run_file::RunFile;
-use crate::services::Wired;
+use crate::services::{Services, Wired};
 use crate::view::{MeshView, OwnFacts, software, wire_roles};
 use crate::{http, metrics as recorder, services};
 
@@ -52,7 +54,7 @@ pub(crate) struct Running {
     gateway: Option<RunningGateway>,
     probes: HttpServer,
     /// Goes first at a stop.
-    control: Control,
+    control: Option<Control>,
 }
 
 struct RunningGateway {
@@ -106,20 +108,14 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let services = services::prepare(dir, config, &seed, addresses, invite_secret, &clock)?;
     let access = MeshAccess::new(node_id, services.directory());
     let mesh = access.handle();
-    let membership = services.membership();
-    let member = membership.clone();
-    let admitted = Box::new(move || member.has_grant());
-    let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(&clock), admitted);
-    let view = Arc::new(view.with_vdrive(services.vdrive_health()));
+    let view = view(&own, &mesh, &clock, &services);
     let Behind {
         transfers,
         drive,
         healer,
         children: above,
     } = behind::start(config, &own, &mesh, &clock, &services)?;
-    let drain = services
-        .store()
-        .map(|store| Drain::new(dir, store, healer, Arc::clone(&clock)));
+    let operated = operated(dir, &services, &view, healer, &clock);
     let Wired {
         admission,
         router,
@@ -148,12 +144,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
     let behind = transfers.clone().zip(drive);
     let gateway = start_http(dir, config, sockets.gateway, behind, &view, &probes, doors)?;
     let probes = server::start_probes(sockets.metrics, probes)?;
-    let operated = Operated {
-        membership,
-        view: Arc::clone(&view) as _,
-        drain,
-    };
-    let control = Control::start(dir, operated)?;
+    let control = Control::start(dir, operated);
     Ok(Running {
         run_file,
         node,
@@ -218,6 +209,29 @@ impl Running {
 fn log_stop(server: &'static str, stopped: std::io::Result<()>) {
     if let Err(error) = stopped {
         tracing::warn!(server, "http server ended badly: {error}");
+    }
+}
+
+fn view(own: &OwnFacts, mesh: &MeshHandle, clock: &ClockHandle, services: &Services) -> Arc<MeshView> {
+    let membership = services.membership();
+    let admitted = Box::new(move || membership.has_grant());
+    let view = MeshView::new(own.clone(), mesh.clone(), Arc::clone(clock), admitted);
+    Arc::new(view.with_vdrive(services.vdrive_health()))
+}
+
+/// What the operator may ask about.
+fn operated(
+    dir: &NodeDir,
+    services: &Services,
+    view: &Arc<MeshView>,
+    healer: Option<HealerHandle>,
+    clock: &ClockHandle,
+) -> Operated {
+    let drain = |store| Drain::new(dir, store, healer, Arc::clone(clock));
+    Operated {
+        membership: services.membership(),
+        view: Arc::clone(view) as _,
+        drain: services.store().map(drain),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use truckee_actors::membership::MembershipHandle;
 
 use super::{ASK_WITHIN, Answer, Ask, LINE_BYTES_MAX, members, socket_path};
-use crate::dir::{DirError, MODE_SECRET, NodeDir};
+use crate::dir::{MODE_SECRET, NodeDir};
 use crate::drain::Drain;
 use crate::http::port::NodeView;
 
@@ -39,15 +39,20 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens in the node's directory, which this process has locked.
-    ///
-    /// # Errors
-    /// The socket cannot be made.
-    pub(crate) fn start(dir: &NodeDir, operated: Operated) -> Result<Control, DirError> {
+    /// Listens in the node's directory, which this process has locked. A file system without sockets is no reason not to
+    /// serve the mesh: then the node goes on without, and says so.
+    pub(crate) fn start(dir: &NodeDir, operated: Operated) -> Option<Control> {
         let path = dir.control_path();
-        let (listener, open) = listen(dir).map_err(DirError::on("listen on", &path))?;
-        let serving = actix_rt::spawn(serve(listener, open, Rc::new(operated)));
-        Ok(Control { path, serving })
+        match listen(dir) {
+            Ok((listener, open)) => {
+                let serving = actix_rt::spawn(serve(listener, open, Rc::new(operated)));
+                Some(Control { path, serving })
+            }
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the node cannot listen to its operator and goes on without");
+                None
+            }
+        }
     }
 }
 

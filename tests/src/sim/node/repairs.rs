@@ -70,7 +70,7 @@ impl Repairs {
             si: order.si,
             ueb_hash: order.ueb_hash,
             takers: candidates.iter().copied().collect(),
-            draining: BTreeSet::new(),
+            draining: std::collections::BTreeSet::new(),
             candidates,
             upload: UploadId(ctx.rng.array()),
             window_bytes: if ctx.rng.chance(500) { WINDOW_BYTES } else { 4096 },
