@@ -27,4 +27,5 @@ mod timer;
 pub mod tls;
 pub mod trace;
 pub mod transfers;
+pub mod trim;
 pub mod vdrive;

@@ -11,9 +11,11 @@ use truckee_actors::cpu::{CpuHandle, QUEUE_JOBS_MAX, ThreadPool};
 use truckee_actors::drive::{Drive, DriveConfig, Limits as DriveLimits};
 use truckee_actors::heal::{Healer, HealerHandle, HealerStart};
 use truckee_actors::metrics as names;
-use truckee_actors::supervise::ChildSpec;
+use truckee_actors::supervise::{ChildSpec, Slot};
 use truckee_actors::transfers::{Transfers, TransfersConfig};
+use truckee_actors::trim::{Trimmer, TrimmerStart};
 use truckee_engine::heal::Config as HealerConfig;
+use truckee_engine::trim::Config as TrimConfig;
 use truckee_grid::engines::{Check, Engines};
 use truckee_grid::erasure::ErasureChoice;
 use truckee_grid::placement::Candidate;
@@ -34,6 +36,27 @@ pub(crate) struct Behind {
     pub(crate) healer: Option<HealerHandle>,
     /// Actors for the node's supervisor, to be started when there is a mesh.
     pub(crate) children: Vec<ChildSpec>,
+}
+
+impl Behind {
+    /// Adds what looks after the shares of all.
+    fn heal(
+        &mut self,
+        heal: &HealConfig,
+        own: &OwnFacts,
+        mesh: &MeshHandle,
+        clock: &ClockHandle,
+        transfers: &Transfers,
+        services: &Services,
+    ) {
+        let slot = Slot::new();
+        if let Some((child, handle)) = healer(heal, own, mesh, clock, transfers, &slot) {
+            self.children.push(child);
+            self.healer = Some(handle);
+        }
+        self.children
+            .extend(trimmer(heal, own, mesh, clock, transfers, services, &slot));
+    }
 }
 
 /// Starts what the roles of the node need.
@@ -81,10 +104,8 @@ pub(crate) fn start(
         upload_bytes: config.limits.upload_bytes as usize,
         download_bytes: config.limits.download_bytes as usize,
     });
-    let heal = config.heal.as_ref();
-    if let Some((child, handle)) = heal.and_then(|heal| healer(heal, own, mesh, clock, &transfers)) {
-        behind.children.push(child);
-        behind.healer = Some(handle);
+    if let Some(heal) = &config.heal {
+        behind.heal(heal, own, mesh, clock, &transfers, services);
     }
     behind.transfers = Some(transfers);
     Ok(behind)
@@ -96,6 +117,7 @@ fn healer(
     mesh: &MeshHandle,
     clock: &ClockHandle,
     transfers: &Transfers,
+    trimmer: &Slot<Trimmer>,
 ) -> Option<(ChildSpec, HealerHandle)> {
     let Some(bytes_per_second) = NonZeroU64::new(heal.bytes_per_second) else {
         tracing::warn!("this node makes no missing shares again: heal.bytes_per_second is 0");
@@ -108,13 +130,41 @@ fn healer(
             round_every: heal.round,
             settle: heal.settle,
             repairs_max: heal.repairs,
+            surplus_every: heal.surplus_every,
         },
         zone: own.zone.clone(),
         bytes_per_second,
         mesh: mesh.clone(),
         transfers: transfers.clone(),
+        trimmer: trimmer.clone(),
         clock: Arc::clone(clock),
     }))
+}
+
+/// Also where nothing is trimmed now: what earlier settings have put into the trash goes after its days.
+fn trimmer(
+    heal: &HealConfig,
+    own: &OwnFacts,
+    mesh: &MeshHandle,
+    clock: &ClockHandle,
+    transfers: &Transfers,
+    services: &Services,
+    slot: &Slot<Trimmer>,
+) -> Option<ChildSpec> {
+    let bytes_per_second = NonZeroU64::new(heal.bytes_per_second)?;
+    let start = TrimmerStart {
+        config: TrimConfig {
+            own: own.node_id,
+            grace: heal.surplus_grace,
+            bytes_per_second,
+        },
+        trash_days: heal.trash_days,
+        mesh: mesh.clone(),
+        transfers: transfers.clone(),
+        store: services.store()?,
+        clock: Arc::clone(clock),
+    };
+    Some(Trimmer::child(start, slot))
 }
 
 /// Chooses the engines, each checked against its reference, and says which.

@@ -22,6 +22,7 @@ mod strangers;
 mod survival;
 mod top;
 mod tracing;
+mod trimming;
 mod vdrives;
 mod zones;
 

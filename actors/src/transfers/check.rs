@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use truckee_engine::check::{self, Batch, Check, Config, Effect, WINDOW_BYTES};
 use truckee_engine::transfer::Token;
 use truckee_grid::caps::ChkVerifier;
+use truckee_grid::ids::NodeId;
 use truckee_grid::params::SEGMENT_BYTES_MAX;
 use truckee_grid::pipeline::{BadBlockReason, check_blocks};
 
@@ -83,6 +84,19 @@ impl Transfers {
     /// # Errors
     /// [`CheckError`] when there is no report. A file that is in bad health is no error.
     pub async fn check(&self, file: ChkVerifier, verify: bool) -> Result<CheckReport, CheckError> {
+        self.check_at(file, self.candidates(&file.si), verify).await
+    }
+
+    /// The same at some storage nodes alone.
+    ///
+    /// # Errors
+    /// As [`Transfers::check`].
+    pub async fn check_at(
+        &self,
+        file: ChkVerifier,
+        candidates: Vec<NodeId>,
+        verify: bool,
+    ) -> Result<CheckReport, CheckError> {
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(CheckError::Stopping);
         }
@@ -102,7 +116,7 @@ impl Transfers {
         let start = CheckStart {
             config: Config {
                 file,
-                candidates: self.candidates(&file.si),
+                candidates,
                 verify,
             },
             outcome,

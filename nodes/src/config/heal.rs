@@ -22,6 +22,12 @@ pub struct HealConfig {
     pub round: Duration,
     /// How long a file must lack shares before it is repaired.
     pub settle: Duration,
+    /// Within this time a node looks through its shares for copies that are too many; none: it never parts with one.
+    pub surplus_every: Option<Duration>,
+    /// Between the two proofs that another node has such a copy.
+    pub surplus_grace: Duration,
+    /// Days that it stays in the trash.
+    pub trash_days: u32,
 }
 
 impl Default for HealConfig {
@@ -35,6 +41,9 @@ impl Default for HealConfig {
             grace: Duration::from_secs(15 * 60),
             round: Duration::from_secs(60),
             settle: Duration::from_secs(30),
+            surplus_every: None,
+            surplus_grace: Duration::from_secs(24 * 3600),
+            trash_days: 7,
         }
     }
 }
@@ -55,6 +64,14 @@ pub(super) fn read<'i>(
         reader.or(section, "round_seconds", Bounded(default.round.as_secs()));
     let settle: Bounded<0, SECONDS_MAX> =
         reader.or(section, "settle_seconds", Bounded(default.settle.as_secs()));
+    let surplus: Bounded<0, SECONDS_MAX> = reader.or(section, "surplus_seconds", Bounded(0));
+    let surplus_grace: Bounded<1, SECONDS_MAX> = reader.or(
+        section,
+        "surplus_grace_seconds",
+        Bounded(default.surplus_grace.as_secs()),
+    );
+    let trash_days: Bounded<0, 365> =
+        reader.or(section, "trash_days", Bounded(u64::from(default.trash_days)));
     reader.finish(section);
     Some(HealConfig {
         bytes_per_second: rate.0,
@@ -62,5 +79,8 @@ pub(super) fn read<'i>(
         grace: Duration::from_secs(grace.0),
         round: Duration::from_secs(round.0),
         settle: Duration::from_secs(settle.0),
+        surplus_every: (surplus.0 > 0).then(|| Duration::from_secs(surplus.0)),
+        surplus_grace: Duration::from_secs(surplus_grace.0),
+        trash_days: trash_days.0 as u32,
     })
 }

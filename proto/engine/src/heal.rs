@@ -18,6 +18,8 @@
 //! - What a node holds that is being emptied (it *drains*) can be read, and is to be made again elsewhere. Files that lack
 //!   nothing else are in no danger and go last. Such a node looks itself whether all of its files have moved
 //!   ([`EvacuationReport`]). Nothing is removed anywhere.
+//! - Copies of a share that this node holds as others do are told to whoever trims them ([`crate::trim`]): in turn a few of
+//!   its buckets are listed in each round. What they come to is not this machine's.
 //! - Of all short files the one with the fewest shares beyond k goes first. Few repairs run at once. One that failed, or could
 //!   not place all, rests before it is tried again, longer each time.
 //! - Two nodes that see the mesh differently may both keep a bucket, or repair the same file; that costs work and does no
@@ -33,6 +35,7 @@ mod members;
 mod merge;
 mod pace;
 mod report;
+mod surplus;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -55,7 +58,9 @@ pub use self::members::rank;
 pub use self::pace::Pace;
 pub use self::report::HealReport;
 use self::report::Tally;
+use self::surplus::SurplusWatch;
 use crate::session::CallError;
+use crate::store::ShareId;
 use crate::time::Mono;
 use crate::transfer::{self, Calls, Token, earlier};
 
@@ -89,6 +94,8 @@ pub struct Config {
     pub settle: Duration,
     /// Repairs at once.
     pub repairs_max: usize,
+    /// Within this time all of its own shares are looked through for copies that are too many; `None`: never.
+    pub surplus_every: Option<Duration>,
 }
 
 /// What the shell has to do, in this order.
@@ -114,6 +121,8 @@ pub enum Effect {
     },
     /// Repair a file, and report its end by [`Healer::handle_repaired`], exactly once.
     Repair(RepairOrder),
+    /// This node holds a copy of a share that another one holds too, which would go before that.
+    Surplus(ShareId),
 }
 
 /// A file to be repaired.
@@ -169,6 +178,7 @@ pub struct Healer {
     tallies: BTreeMap<Bucket, Tally>,
     /// While this node is being emptied, and said so in the last round.
     evacuation: Option<Evacuation>,
+    surplus: SurplusWatch,
     calls: Calls<Purpose>,
     report: HealReport,
     effects: VecDeque<Effect>,
@@ -189,6 +199,7 @@ impl Healer {
             list_at: now,
             tallies: BTreeMap::new(),
             evacuation: None,
+            surplus: SurplusWatch::new(config.surplus_every, config.round_every),
             calls: Calls::new(),
             report: HealReport::default(),
             effects: VecDeque::new(),

@@ -1,4 +1,5 @@
-//! State machines without I/O: session, backoff, upload, download, repair, membership, share store, scrubber, healer
+//! State machines without I/O: session, backoff, upload, download, repair, membership, share store, scrubber, healer,
+//! trimmer
 
 pub mod backoff;
 pub mod check;
@@ -16,5 +17,6 @@ pub mod session;
 pub mod store;
 pub mod time;
 pub mod transfer;
+pub mod trim;
 pub mod upload;
 pub mod vdrive;

@@ -52,7 +52,7 @@ fn whole() -> Vec<Panel> {
             .warn(&[(1.0, "orange")]),
         stat("How many repairs run?", "Files whose missing shares are being made now.", COUNT)
             .ask("sum(truckee_repair_active{@})", "repairs"),
-        lines("Which files lack shares, and why is that so?", "Short: shares are missing and will be made again. Presumed: found while nodes were away that are taken to hold them and have time to come back; a node that goes away is no reason to look at its files at once. Unreadable: too few answer. Contradicted: nodes say different things of a file; the repair finds out which is right.", COUNT)
+        lines("Which files lack shares, and why is that so?", "Short: shares are missing and will be made again. Leaving: none is missing, some are made again because their node is being emptied. Presumed: found while nodes were away that are taken to hold them and have time to come back; a node that goes away is no reason to look at its files at once. Unreadable: too few answer. Contradicted: nodes say different things of a file; the repair finds out which is right.", COUNT)
             .ask("sum by (state) (truckee_heal_files{@})", "{{state}}"),
         lines("How fast are shares made again?", "Bytes of blocks that repairs read from other nodes and wrote to them. Both together stay below heal.bytes_per_second of a node.", BYTES_PER_SECOND)
             .ask("sum by (node) (rate(truckee_repair_read_bytes_total{@}[$__rate_interval]))", "{{node}} reads")
@@ -73,6 +73,11 @@ fn whole() -> Vec<Panel> {
             .ask("sum(rate(truckee_heal_lists_failed_total{@}[$__rate_interval]))", "lists failed"),
         lines("How many shares are there twice?", "Copies of shares beyond one of each, as nodes leave them that were away while what they held was made again.", COUNT)
             .ask("sum(truckee_heal_surplus_shares{@})", "copies"),
+        lines("How far are nodes emptied?", "Of the files with a share on a node that is being emptied: moved are those all of whose shares are on other nodes that stay, waiting those that are not, stuck those of which too few shares answer.", COUNT)
+            .ask("sum by (node, state) (truckee_drain_files{@}) and on (node) (max by (node) (truckee_store_draining{@}) > 0)", "{{node}} {{state}}"),
+        lines("What becomes of copies that are too many?", "Copies that nodes look at: those that went into the trash in the last hour, and those that stay, by why.", COUNT)
+            .ask("sum(increase(truckee_trim_dropped_total{@}[1h]))", "gone into the trash")
+            .ask("sum by (cause) (increase(truckee_trim_stays_total{@}[1h]))", "{{cause}}"),
     ]
 }
 

@@ -11,8 +11,9 @@ use super::evacuation::{EvacuationTally, Look, Watched};
 use super::members::{Mark, Settled};
 use super::merge::Merge;
 use super::report::Tally;
+use super::surplus;
 use super::verdict::{self, Verdict};
-use super::{Healer, LISTED_PER_SECOND_MAX, Phase, Purpose};
+use super::{Effect, Healer, LISTED_PER_SECOND_MAX, Phase, Purpose};
 use crate::time::Mono;
 use crate::transfer::Verdict as Answer;
 
@@ -144,7 +145,7 @@ impl Healer {
     /// Without one of the lists nothing is known: what is missing in the others may be there. The next round tries again.
     fn give_bucket_up(&mut self, now: Mono) {
         for token in self.calls.take_all() {
-            self.effects.push_back(super::Effect::CancelSend { token });
+            self.effects.push_back(Effect::CancelSend { token });
         }
         self.report.lists_failed += 1;
         if let (Phase::Listing(listing), Some(evacuation)) = (&self.phase, &mut self.evacuation) {
@@ -161,6 +162,10 @@ impl Healer {
             listing
                 .evacuation
                 .count(&file, self.config.own, &listing.draining);
+            if self.surplus.is_on() {
+                let copies = surplus::copies(&file, self.config.own);
+                self.effects.extend(copies.into_iter().map(Effect::Surplus));
+            }
             if !listing.kept {
                 continue;
             }

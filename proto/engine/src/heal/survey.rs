@@ -1,5 +1,7 @@
 //! The beginning of a round: who answers, and which buckets are to be listed.
 
+use std::collections::BTreeSet;
+
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Request, Response};
@@ -50,6 +52,7 @@ impl Healer {
         }
         self.report.nodes_in_grace = self.members.in_grace(now) as u64;
         self.watch_evacuation(now);
+        let turns: BTreeSet<Bucket> = self.surplus.take_turn().into_iter().collect();
         for bucket in Bucket::all() {
             let look = if !self.members.keeps(bucket) {
                 self.members.forget(bucket);
@@ -60,8 +63,9 @@ impl Healer {
                 (!self.members.is_settled(bucket, now)).then_some(Look::All)
             };
             let watch = || self.evacuation.as_ref()?.look(bucket, &self.members);
-            self.to_list
-                .extend(look.or_else(watch).map(|look| (bucket, look)));
+            let turn = || turns.contains(&bucket).then_some(Look::Own);
+            let look = look.or_else(watch).or_else(turn);
+            self.to_list.extend(look.map(|look| (bucket, look)));
         }
         // A node's patience ends: what it held is to be made again then, not a round later.
         if let Some(end) = self.members.next_grace_end(now) {

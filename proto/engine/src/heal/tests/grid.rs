@@ -14,6 +14,7 @@ use truckee_wire::message::{
 
 use crate::heal::{Config, Effect, Healer, RepairOrder, Repaired};
 use crate::session::CallError;
+use crate::store::ShareId;
 use crate::time::Mono;
 use crate::transfer::Token;
 
@@ -42,6 +43,7 @@ pub(super) fn config(own: NodeId) -> Config {
         round_every: ROUND,
         settle: SETTLE,
         repairs_max: 2,
+        surplus_every: None,
     }
 }
 
@@ -81,6 +83,8 @@ pub(super) struct Seen {
     pub(super) lists: usize,
     /// By whom, when.
     pub(super) repairs: Vec<(u8, Mono, StorageIndex)>,
+    /// Copies that nodes were told of.
+    pub(super) surplus: BTreeSet<(u8, ShareId)>,
 }
 
 pub(super) struct Grid {
@@ -237,6 +241,9 @@ impl Grid {
                     },
                 )) => self.ask(number, token, peer, &request),
                 Some((_, Effect::CancelSend { .. })) => {}
+                Some((number, Effect::Surplus(share))) => {
+                    self.seen.surplus.insert((number, share));
+                }
                 Some((number, Effect::Repair(order))) => {
                     self.seen.repairs.push((number, self.now, order.si));
                     self.running.push((self.now + REPAIR, number, order));

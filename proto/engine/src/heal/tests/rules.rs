@@ -6,13 +6,14 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use truckee_grid::bucket::Bucket;
-use truckee_grid::ids::ShareNumber;
+use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
 use truckee_wire::message::SharePlace;
 
 use super::grid::*;
 use crate::heal::verdict::is_urgent;
-use crate::heal::{RETRY_MIN, rank};
+use crate::heal::{Config, Healer, RETRY_MIN, rank};
+use crate::store::ShareId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -129,6 +130,57 @@ fn what_a_node_held_that_stays_away_is_made_again_after_its_grace() {
         .sum();
     assert_eq!(surplus, short);
     assert_eq!(grid.seen.repairs.len() as u64, short);
+}
+
+#[test]
+fn copies_that_are_too_many_are_told_to_the_one_that_holds_them_and_would_go() {
+    let mut grid = quiet(12, 200);
+    grid.kill(5);
+    grid.pass(GRACE + 20 * MINUTE);
+    let copies: BTreeSet<ShareId> = grid.peers[&5]
+        .shares
+        .iter()
+        .map(|place| ShareId {
+            si: place.si,
+            share: place.share,
+        })
+        .collect();
+    grid.start(5);
+    assert!(grid.seen.surplus.is_empty(), "this is turned off");
+    for (number, peer) in &mut grid.peers {
+        let config = Config {
+            surplus_every: Some(10 * ROUND),
+            ..config(node(*number))
+        };
+        peer.healer = Healer::new(config, grid.now);
+    }
+    grid.tell_members();
+    grid.pass(15 * MINUTE);
+    let told: BTreeSet<ShareId> = grid.seen.surplus.iter().map(|(_, share)| *share).collect();
+    assert_eq!(told, copies, "each, and nothing else");
+    assert_eq!(
+        grid.seen.surplus.len(),
+        copies.len(),
+        "one of the two holders of each"
+    );
+    for (number, share) in &grid.seen.surplus {
+        let place = SharePlace {
+            si: share.si,
+            share: share.share,
+        };
+        let holders = grid.peers.iter().filter(|(_, peer)| peer.shares.contains(&place));
+        let keeps = holders.map(|(number, _)| rank_of(&share.si, *number)).max();
+        assert!(
+            Some(rank_of(&share.si, *number)) < keeps,
+            "never the first of them"
+        );
+    }
+    assert!(grid.seen.surplus.iter().any(|(number, _)| *number == 5));
+    assert!(grid.seen.surplus.iter().any(|(number, _)| *number != 5));
+}
+
+fn rank_of(si: &StorageIndex, number: u8) -> ([u8; 32], NodeId) {
+    crate::trim::rank(si, &node(number))
 }
 
 #[test]

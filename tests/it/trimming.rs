@@ -1,0 +1,70 @@
+//! A peer that was away comes back with shares that were made again meanwhile.
+
+use truckee_tests::rig::{self, Cluster, Options, until};
+
+use crate::healing::wait_whole;
+use crate::program;
+
+/// Seconds instead of hours and days.
+const HURRIED: &str = "[heal]\ngrace_seconds = 2\nround_seconds = 1\nsettle_seconds = 1\nbytes_per_second = \"500 MiB\"\n\
+                       surplus_seconds = 3\nsurplus_grace_seconds = 2";
+
+#[test]
+fn copies_that_a_peer_brings_back_go_into_the_trash_and_every_share_stays() {
+    let twelve = Options {
+        peers: 12,
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start_with(program(), &twelve);
+    cluster.reconfigure(|node| (node.roles == ["storage"]).then(|| HURRIED.to_owned()));
+    let http = cluster.http();
+    let contents: Vec<Vec<u8>> = [100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]
+        .iter()
+        .enumerate()
+        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
+        .collect();
+    let caps: Vec<String> = contents.iter().map(|content| http.put(content)).collect();
+    let files = contents.len();
+    wait_whole(&cluster, "everything is stored", files, &[]);
+    let copies = |cluster: &Cluster| cluster.files_of_peers("shares").len();
+    assert_eq!(copies(&cluster), 10 * files);
+
+    let away = ["storage-06", "storage-11"];
+    for peer in away {
+        cluster.kill(peer);
+    }
+    wait_whole(&cluster, "what they held is made again", files, &away);
+    let surplus = copies(&cluster) - 10 * files;
+    assert!(surplus > 0, "they held something");
+    for peer in away {
+        cluster.restart(peer);
+    }
+    until("one copy of each share is left", || {
+        wait_whole(&cluster, "each share is somewhere all the time", files, &[]);
+        (copies(&cluster) == 10 * files).then_some(())
+    });
+    let trash = cluster.files_of_peers("trash");
+    assert_eq!(trash.len(), surplus, "moved, and not deleted: {trash:?}");
+    for (cap, content) in caps.iter().zip(&contents) {
+        assert!(http.get(cap).ok() == *content);
+    }
+    let repairs = |cluster: &Cluster| -> f64 {
+        let peers = cluster.peers();
+        peers
+            .iter()
+            .map(|peer| cluster.metric(peer, "truckee_repair_shares_total"))
+            .sum()
+    };
+    let dropped: f64 = cluster
+        .peers()
+        .iter()
+        .map(|peer| cluster.metric(peer, "truckee_trim_dropped_total"))
+        .sum();
+    assert_eq!(dropped, surplus as f64);
+    let before = repairs(&cluster);
+    let rounds = cluster.metric("storage-01", "truckee_heal_rounds_total");
+    until("all have looked again", || {
+        (cluster.metric("storage-01", "truckee_heal_rounds_total") > rounds + 5.0).then_some(())
+    });
+    assert_eq!(repairs(&cluster), before, "nobody misses what went");
+}
