@@ -14,6 +14,7 @@ mod drawn;
 mod kept;
 mod replay;
 mod stories;
+mod years;
 
 /// Runs the seeds, and fails with the story of the first that broke a promise and one line for each further one.
 fn run_seeds(seeds: impl IntoIterator<Item = u64>, size: Size) -> Tally {

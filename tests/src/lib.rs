@@ -3,6 +3,7 @@
 pub mod dashboards;
 pub mod rig;
 pub mod sim;
+pub mod years;
 
 #[cfg(test)]
 mod tidy;
