@@ -51,6 +51,7 @@ impl Disk {
             epoch: self.epoch,
             changes: self.changes.clone(),
             accepts_shares: true,
+            draining: false,
         }
     }
 
