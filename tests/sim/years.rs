@@ -53,7 +53,7 @@ fn more_bandwidth_never_loses_more() {
             let ((slow, less), (fast, more)) = (&pair[0], &pair[1]);
             assert_eq!((less.deaths, less.absences), (more.deaths, more.absences));
             assert!(
-                more.lost <= less.lost && more.least_shares >= less.least_shares,
+                more.lost <= less.lost,
                 "seed {seed}: {slow} MiB/s {less:?}, {fast} MiB/s {more:?}"
             );
         }
@@ -63,7 +63,7 @@ fn more_bandwidth_never_loses_more() {
             "seed {seed}: with next to no bandwidth files are lost: {first:?}"
         );
         assert_eq!(last.lost, 0, "seed {seed}: none at the default: {last:?}");
-        assert!(last.mean_mending() < first.mean_mending(), "seed {seed}");
+        assert!(last.least_shares > first.least_shares, "seed {seed}: {last:?}");
     }
 }
 
