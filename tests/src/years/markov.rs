@@ -53,8 +53,9 @@ pub fn years_of_a_file(coding: Coding, deaths_per_year: f64, mending: Duration) 
     mean_time_to_loss(&births, &deaths)
 }
 
-/// What repairs would have to move in a second for each node, if each loss of a share were mended by itself, relative to what
-/// they may move. A node that is away for longer than the grace time costs as much as one that died, at least at first. From 1 on they fall behind, until files that lack several shares are mended at once.
+/// What repairs would have to move in a second for each node, if each loss of a share were mended by itself, relative to
+/// what they may move. A node that is away for longer than the grace time costs as much as one that died, at least at
+/// first. From 1 on repairs fall behind, until files that lack several shares are mended at once.
 #[must_use]
 pub fn load(params: &Params) -> f64 {
     let away_per_year = params.deaths_per_year + params.absences_per_year;

@@ -44,7 +44,8 @@ pub fn text(base: &Params, cells: &[Cell], bandwidths: &[Params]) -> String {
          grace time of 15 minutes does not wait for.\n\n**Disks die here some hundred times as often as real ones, so that losses \
          are seen at all.**\n\n{}\n*Load*: what mending each lost share by itself would take, relative to the bandwidth there is; \
          beyond 1 repairs fall behind, until files that lack several shares are mended at once. *Time to full redundancy*: from \
-         the loss of a first share until none is missing.\n\n![Files lost by bandwidth](durability.svg)\n\n## Real disks\n\n\
+         the loss of a first share until none is missing. The closed form is two to four times too hopeful of it: it takes losses for \
+         independent, and here several nodes go at one hour of the day.\n\n![Files lost by bandwidth](durability.svg)\n\n## Real disks\n\n\
          File-years to the loss of one file, from the closed form alone (`tests/src/years/markov.rs`), for the same grid; it \
          knows of no fires and no mistakes, and what it says beyond some 10^9 means: something else will be the reason.\n\n{}",
         base.nodes,
