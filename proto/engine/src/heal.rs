@@ -312,7 +312,7 @@ impl Healer {
     }
 
     fn may_begin(&self) -> bool {
-        self.files.under_way() < self.config.repairs_max && !self.members.takers().is_empty()
+        self.files.under_way() < self.config.repairs_max && self.members.has_takers()
     }
 
     fn begin_repairs(&mut self, now: Mono) {

@@ -125,7 +125,7 @@ impl Members {
 
     /// Those of them that take new shares.
     pub(super) fn takers(&self) -> BTreeSet<NodeId> {
-        self.which(|said| said.accepts_shares && !said.draining)
+        self.which(takes_shares)
     }
 
     /// Those of them that are being emptied.
@@ -140,6 +140,14 @@ impl Members {
             .filter(fits)
             .map(|known| known.member.id)
             .collect()
+    }
+
+    /// Whether there is one that takes new shares; asked after every answer, so without making the set.
+    pub(super) fn has_takers(&self) -> bool {
+        self.all
+            .values()
+            .filter_map(|known| known.inventory.as_ref())
+            .any(takes_shares)
     }
 
     /// Whether each node answers and has as much of the bucket as it had.
@@ -168,8 +176,13 @@ impl Members {
 
     /// Whether this node keeps the bucket.
     pub(super) fn keeps(&self, bucket: Bucket) -> bool {
-        let first = self.present().map(|member| rank(bucket, &member.id)).min();
-        first.is_none_or(|(_, id)| id == self.own)
+        let own = rank(bucket, &self.own);
+        // Of most buckets one of the first few that are looked at says no.
+        if self.present().any(|member| rank(bucket, &member.id) < own) {
+            return false;
+        }
+        let answers = |known: &Known| known.inventory.is_some();
+        self.all.get(&self.own).is_some_and(answers) || self.present().next().is_none()
     }
 
     /// Whether there is nothing to do for the bucket and that is so still: all nodes that were asked then answer and say that
@@ -210,6 +223,10 @@ impl Members {
     pub(super) fn forget(&mut self, bucket: Bucket) {
         self.settled.remove(&bucket);
     }
+}
+
+fn takes_shares(said: &Inventory) -> bool {
+    said.accepts_shares && !said.draining
 }
 
 fn count_of(inventory: &Inventory, bucket: Bucket) -> u32 {

@@ -36,6 +36,9 @@ enum Next {
 #[derive(Debug)]
 pub(super) struct Merge {
     sources: BTreeMap<NodeId, Source>,
+    /// Nodes of which nothing is waiting although there is more. With one of them no file is known, and it is asked after
+    /// every page of every node whether one is.
+    blank: usize,
 }
 
 impl Merge {
@@ -44,8 +47,10 @@ impl Merge {
             waiting: VecDeque::new(),
             next: Next::Ask(None),
         };
+        let sources: BTreeMap<NodeId, Source> = nodes.into_iter().map(|node| (node, source())).collect();
         Self {
-            sources: nodes.into_iter().map(|node| (node, source())).collect(),
+            blank: sources.len(),
+            sources,
         }
     }
 
@@ -92,13 +97,18 @@ impl Merge {
         if !follows(first) || !follows(page.next) {
             return false;
         }
+        self.blank -= usize::from(source.is_blank());
         source.waiting.extend(page.shares);
         source.next = page.next.map_or(Next::End, |next| Next::Ask(Some(next)));
+        self.blank += usize::from(source.is_blank());
         true
     }
 
     /// The next file, if all that is said of it is known.
     pub(super) fn next_file(&mut self) -> Option<FileSeen> {
+        if self.blank > 0 {
+            return None;
+        }
         // A page may end within a file: what is known of a node reaches to its last share, the file of that not included.
         let firsts = self
             .sources
@@ -118,6 +128,8 @@ impl Merge {
             {
                 holders.push((*node, share));
             }
+            // None was before.
+            self.blank += usize::from(source.is_blank());
         }
         Some(FileSeen { si, holders })
     }
@@ -125,11 +137,15 @@ impl Merge {
     /// Whether all has been told.
     pub(super) fn is_through(&self) -> bool {
         let through = |source: &Source| source.next == Next::End && source.waiting.is_empty();
-        self.sources.values().all(through)
+        self.blank == 0 && self.sources.values().all(through)
     }
 }
 
 impl Source {
+    fn is_blank(&self) -> bool {
+        self.waiting.is_empty() && self.next != Next::End
+    }
+
     /// A further page, when what is here is too little to know a file. That may be a file with as many shares as one node
     /// lists in a page; so more than one page is kept at times, but never more than one file beyond.
     fn wants(&self) -> bool {
