@@ -65,6 +65,9 @@ fn the_longest_file() {
         grace_seconds = 3600
         round_seconds = 10
         settle_seconds = 0
+        surplus_seconds = 21600
+        surplus_grace_seconds = 7200
+        trash_days = 3
         [gc]
         expire_days = 90
         wait_days = 14
@@ -122,6 +125,9 @@ fn the_longest_file() {
         grace: Duration::from_secs(3600),
         round: Duration::from_secs(10),
         settle: Duration::ZERO,
+        surplus_every: Some(Duration::from_secs(21_600)),
+        surplus_grace: Duration::from_secs(7200),
+        trash_days: 3,
     };
     assert_eq!(config.heal, Some(heal));
     assert_eq!(config.metrics_listen.port(), 9100);

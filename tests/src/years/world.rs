@@ -120,6 +120,8 @@ impl World<'_> {
             round_every: ROUND_EVERY,
             settle: SETTLE,
             repairs_max: REPAIRS_MAX,
+            // As usual: copies stay.
+            surplus_every: None,
         };
         Peer {
             healer: Healer::new(config, self.now),
@@ -226,7 +228,7 @@ impl World<'_> {
                         peer.healer.handle_answer(self.now, token, answer);
                     }
                 }
-                Effect::CancelSend { .. } => {}
+                Effect::CancelSend { .. } | Effect::Surplus(_) => {}
                 Effect::Repair(order) => self.begin(node, &order),
             }
         }
