@@ -27,6 +27,8 @@ use crate::timer::Timer;
 
 /// How long a stopping supervisor waits for the last write of the state.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// As metrics count time.
+const DAY_SECONDS: f64 = 86_400.0;
 /// Longest file that is looked at; the machine's text has less than a kilobyte.
 const STATE_BYTES_MAX: u64 = 4096;
 
@@ -201,8 +203,8 @@ impl Collector {
         counter!(names::GC_FAILED).increment(report.failed - before.failed);
         counter!(names::GC_WALKS).increment(report.walks - before.walks);
         gauge!(names::GC_ON).set(f64::from(u8::from(report.on)));
-        gauge!(names::GC_DAYS_TO_FIRST).set(f64::from(report.days_to_first));
-        gauge!(names::GC_DAYS_BEHIND).set(f64::from(report.days_behind));
+        gauge!(names::GC_FIRST_SECONDS).set(f64::from(report.days_to_first) * DAY_SECONDS);
+        gauge!(names::GC_BEHIND_SECONDS).set(f64::from(report.days_behind) * DAY_SECONDS);
     }
 }
 

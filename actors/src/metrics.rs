@@ -118,8 +118,8 @@ table! {
     STORE_SHARES, Gauge, Count, "truckee_store_shares", [], "Complete shares on disk";
     STORE_USED_BYTES, Gauge, Bytes, "truckee_store_used_bytes", [], "Bytes of complete shares on disk, those in the trash included";
     GC_ON, Gauge, Count, "truckee_gc_on", [], "1 if shares whose leases are over are collected";
-    GC_DAYS_TO_FIRST, Gauge, Count, "truckee_gc_days_to_first", [], "Days until the first term after it was turned on is over";
-    GC_DAYS_BEHIND, Gauge, Count, "truckee_gc_days_behind", [], "Days that the calendar is ahead of the days that the node has seen pass";
+    GC_FIRST_SECONDS, Gauge, Seconds, "truckee_gc_first_term_seconds", [], "Time, in whole days, until the first term after it was turned on is over";
+    GC_BEHIND_SECONDS, Gauge, Seconds, "truckee_gc_behind_seconds", [], "Time, in whole days, by which the calendar is ahead of the days that the node has seen pass";
     GC_SHARES, Counter, Count, "truckee_gc_shares_total", ["step"], "Shares moved into the trash because their leases were over, and shares deleted from the trash for good";
     GC_BYTES, Counter, Bytes, "truckee_gc_share_bytes_total", ["step"], "Bytes of those";
     GC_FAILED, Counter, Count, "truckee_gc_failures_total", [], "Pages and shares that the collector could not look at or move";

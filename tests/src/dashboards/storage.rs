@@ -74,6 +74,7 @@ fn whole() -> Vec<Panel> {
         lines("How many shares are there twice?", "Copies of shares beyond one of each, as nodes leave them that were away while what they held was made again.", COUNT)
             .ask("sum(truckee_heal_surplus_shares{@})", "copies"),
         lines("How far are nodes emptied?", "Of the files with a share on a node that is being emptied: moved are those all of whose shares are on other nodes that stay, waiting those that are not, stuck those of which too few shares answer.", COUNT)
+            .ask("sum(truckee_store_draining{@})", "nodes being emptied")
             .ask("sum by (node, state) (truckee_drain_files{@}) and on (node) (max by (node) (truckee_store_draining{@}) > 0)", "{{node}} {{state}}"),
         lines("What becomes of copies that are too many?", "Copies that nodes look at: those that went into the trash in the last hour, and those that stay, by why.", COUNT)
             .ask("sum(increase(truckee_trim_dropped_total{@}[1h]))", "gone into the trash")
@@ -197,7 +198,7 @@ fn let_go() -> Vec<Panel> {
         lines("Which nodes let shares go?", "1: shares that nobody has renewed for the node's term are collected. 0: none are.", COUNT)
             .ask("max by (node) (truckee_gc_on{@})", "{{node}}"),
         lines("In how many days does the first share go?", "After collecting was turned on, nothing goes for a whole term. 0: it is over, or collecting is off.", COUNT)
-            .ask("max by (node) (truckee_gc_days_to_first{@})", "{{node}}"),
+            .ask("max by (node) (truckee_gc_first_term_seconds{@}) / 86400", "{{node}}"),
         lines("How many leases are renewed?", "Files of which a node holds shares, once for each renewal, in a day. Nothing over a week means that nobody renews.", COUNT)
             .ask("sum by (node) (increase(truckee_store_leases_renewed_total{@}[1d]))", "{{node}}"),
         lines("How much waits in the trash?", "Bytes of shares that were collected or surplus and are not deleted yet. They still use their space; a renewal brings back what was collected.", BYTES)
@@ -212,7 +213,7 @@ fn let_go() -> Vec<Panel> {
             .ask("sum by (node) (increase(truckee_gc_walks_total{@}[1d]))", "{{node}} walks")
             .ask("sum by (node) (increase(truckee_gc_failures_total{@}[1d]))", "{{node}} failures"),
         lines("Is a node's calendar ahead of the days that it has seen?", "After time off it catches up within as long. More than that is a clock that is wrong.", COUNT)
-            .ask("max by (node) (truckee_gc_days_behind{@})", "{{node}}")
+            .ask("max by (node) (truckee_gc_behind_seconds{@}) / 86400", "{{node}}")
             .warn(&[(14.0, "orange")]),
     ]
 }
