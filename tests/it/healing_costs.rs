@@ -1,6 +1,6 @@
-//! What it costs to make a lost disk good: a measurement, run by hand in a release build.
+//! What it costs to make a lost disk good: a measurement, run by hand.
 //!
-//! `cargo test --release -p truckee-tests --test it -- --ignored --nocapture a_lost_disk_is_made_good_again`
+//! `cargo test -p truckee-tests --test it -- --ignored --nocapture a_lost_disk_is_made_good_again`
 
 use std::time::Instant;
 
@@ -38,7 +38,7 @@ fn total(cluster: &Cluster, metric: &str) -> f64 {
 }
 
 #[test]
-#[ignore = "measures; needs a release build, a quiet machine and 4 GiB of disk"]
+#[ignore = "measures; needs a quiet machine and 4 GiB of disk"]
 fn a_lost_disk_is_made_good_again() {
     for rate in RATES {
         measure(rate);
