@@ -210,19 +210,8 @@ impl Collector {
 
 /// The state that an earlier process kept. What is none is replaced by the next one.
 pub fn load(path: &Path) -> Option<GcState> {
-    let state = match state_file::read_text(path, STATE_BYTES_MAX) {
-        Ok(None) => return None,
-        Ok(Some(text)) => GcState::from_text(&text).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    state
-        .inspect_err(|error| {
-            tracing::warn!(
-                path = %path.display(), error,
-                "the days that the collector has counted cannot be read; its first term begins anew"
-            );
-        })
-        .ok()
+    let anew = "the days that the collector has counted cannot be read; its first term begins anew";
+    state_file::recall(path, STATE_BYTES_MAX, GcState::from_text, anew)
 }
 
 impl Actor for Collector {

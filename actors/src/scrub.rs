@@ -224,19 +224,8 @@ impl Scrubber {
 
 /// The place that an earlier process kept. What is no place is replaced by the next one.
 fn load(path: &Path) -> Option<Cursor> {
-    let cursor = match state_file::read_text(path, PLACE_BYTES_MAX) {
-        Ok(None) => return None,
-        Ok(Some(text)) => Cursor::from_text(&text).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    cursor
-        .inspect_err(|error| {
-            tracing::warn!(
-                path = %path.display(), error,
-                "the scrubber's place cannot be read; it begins its round anew"
-            );
-        })
-        .ok()
+    let anew = "the scrubber's place cannot be read; it begins its round anew";
+    state_file::recall(path, PLACE_BYTES_MAX, Cursor::from_text, anew)
 }
 
 fn log(round: &RoundReport) {

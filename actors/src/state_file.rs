@@ -1,5 +1,6 @@
 //! Small files of state in a node's directory: read with a bound, and replaced whole.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,6 +27,24 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<Option<String
         ));
     }
     Ok(Some(text))
+}
+
+/// What an earlier process kept in the file; `None` if there is none. What cannot be read or is not of its form is told with
+/// what follows from that, and is `None` too: the next one replaces it.
+pub(crate) fn recall<T, E: Display>(
+    path: &Path,
+    bytes_max: u64,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+    what_follows: &'static str,
+) -> Option<T> {
+    let recalled = match read_text(path, bytes_max) {
+        Ok(None) => return None,
+        Ok(Some(text)) => parse(&text).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    recalled
+        .inspect_err(|error| tracing::warn!(path = %path.display(), error, "{what_follows}"))
+        .ok()
 }
 
 /// Replaces the file: after a crash it is the old one or the new one, whole.

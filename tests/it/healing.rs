@@ -28,6 +28,20 @@ fn shares(cluster: &Cluster, without: &[&str]) -> BTreeMap<String, BTreeSet<Stri
     files
 }
 
+/// Stores files of these sizes, each unlike the others, and waits until all of their shares are there. Their contents and
+/// caps.
+pub(crate) fn store(cluster: &Cluster, sizes: &[usize]) -> (Vec<Vec<u8>>, Vec<String>) {
+    let http = cluster.http();
+    let contents: Vec<Vec<u8>> = sizes
+        .iter()
+        .enumerate()
+        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
+        .collect();
+    let caps = contents.iter().map(|content| http.put(content)).collect();
+    wait_whole(cluster, "everything is stored", sizes.len(), &[]);
+    (contents, caps)
+}
+
 /// Waits until all ten shares of each of `files` files lie on disks of peers other than `without`.
 pub(crate) fn wait_whole(cluster: &Cluster, what: &str, files: usize, without: &[&str]) {
     until(what, || {
@@ -40,14 +54,8 @@ pub(crate) fn wait_whole(cluster: &Cluster, what: &str, files: usize, without: &
 fn three_wiped_peers_and_one_that_is_gone_are_made_up_for() {
     let mut cluster = hurried();
     let http = cluster.http();
-    let contents: Vec<Vec<u8>> = [100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]
-        .iter()
-        .enumerate()
-        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
-        .collect();
-    let caps: Vec<String> = contents.iter().map(|content| http.put(content)).collect();
+    let (contents, caps) = store(&cluster, &[100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]);
     let files = contents.len();
-    wait_whole(&cluster, "everything is stored", files, &[]);
 
     let wiped = ["storage-02", "storage-05", "storage-09"];
     // All at once: a node that made shares again and is killed has forgotten that it did.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use truckee_tests::rig::{self, Cluster, Node, until};
 
-use crate::healing::{hurried, wait_whole};
+use crate::healing::{hurried, store, wait_whole};
 use crate::{program, stderr, stdout};
 
 /// Runs an operator's command on the cluster.
@@ -23,14 +23,8 @@ fn links(cluster: &Cluster, name: &str) -> f64 {
 fn a_revoked_node_is_thrown_out_by_everyone_and_what_it_held_is_made_again() {
     let mut cluster = hurried();
     let http = cluster.http();
-    let contents: Vec<Vec<u8>> = [100, 70_000, 1 << 20, 2_500_000]
-        .iter()
-        .enumerate()
-        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
-        .collect();
-    let caps: Vec<String> = contents.iter().map(|content| http.put(content)).collect();
+    let (contents, caps) = store(&cluster, &[100, 70_000, 1 << 20, 2_500_000]);
     let files = contents.len();
-    wait_whole(&cluster, "everything is stored", files, &[]);
 
     let unknown = operate(&cluster, &["revoke", "storage-77", "--yes"]);
     assert_eq!(unknown.status.code(), Some(4));
@@ -84,14 +78,8 @@ fn forget_roster(dir: &Path) {
 fn a_drained_node_is_safe_to_unplug_when_the_command_says_so() {
     let mut cluster = hurried();
     let http = cluster.http();
-    let contents: Vec<Vec<u8>> = [100, 70_000, 1 << 20, 2_500_000]
-        .iter()
-        .enumerate()
-        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
-        .collect();
-    let caps: Vec<String> = contents.iter().map(|content| http.put(content)).collect();
+    let (contents, caps) = store(&cluster, &[100, 70_000, 1 << 20, 2_500_000]);
     let files = contents.len();
-    wait_whole(&cluster, "everything is stored", files, &[]);
     let held = shares_of(&cluster, "storage-03");
 
     let begun = operate(&cluster, &["drain", "storage-03", "--no-wait"]);

@@ -1,8 +1,8 @@
 //! A peer that was away comes back with shares that were made again meanwhile.
 
-use truckee_tests::rig::{self, Cluster, Options, until};
+use truckee_tests::rig::{Cluster, Options, until};
 
-use crate::healing::wait_whole;
+use crate::healing::{store, wait_whole};
 use crate::program;
 
 /// Seconds instead of hours and days.
@@ -18,14 +18,8 @@ fn copies_that_a_peer_brings_back_go_into_the_trash_and_every_share_stays() {
     let mut cluster = Cluster::start_with(program(), &twelve);
     cluster.reconfigure(|node| (node.roles == ["storage"]).then(|| HURRIED.to_owned()));
     let http = cluster.http();
-    let contents: Vec<Vec<u8>> = [100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]
-        .iter()
-        .enumerate()
-        .map(|(seed, bytes)| rig::bytes(seed as u64, *bytes))
-        .collect();
-    let caps: Vec<String> = contents.iter().map(|content| http.put(content)).collect();
+    let (contents, caps) = store(&cluster, &[100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]);
     let files = contents.len();
-    wait_whole(&cluster, "everything is stored", files, &[]);
     let copies = |cluster: &Cluster| cluster.files_of_peers("shares").len();
     assert_eq!(copies(&cluster), 10 * files);
 
