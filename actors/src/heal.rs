@@ -29,7 +29,7 @@ use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
 use crate::timer::Timer;
 use crate::trace::Trace;
 use crate::transfers::{Rate, RepairSpec, Transfers};
-use crate::trim::{Surplus, Trimmer};
+use crate::trim::{MayGo, Trimmer};
 
 /// How often it is looked who can be reached: a link that is lost is seen within seconds, and nothing hurries.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ pub struct HealerStart {
     pub mesh: MeshHandle,
     /// Carries out repairs.
     pub transfers: Transfers,
-    /// Parts with copies that are too many.
+    /// Parts with copies that are too many or belong elsewhere.
     pub trimmer: Slot<Trimmer>,
     /// What time it is.
     pub clock: ClockHandle,
@@ -164,9 +164,9 @@ impl Healer {
                 }
                 Effect::CancelSend { token } => drop(self.calls.remove(&token)),
                 Effect::Repair(order) => self.repair(order, context),
-                Effect::Surplus(share) => {
-                    if self.start.trimmer.tell(Surplus(share)).is_err() {
-                        tracing::debug!("a copy that is too many is told of again by a later look");
+                Effect::MayGo(share, reason) => {
+                    if self.start.trimmer.tell(MayGo(share, reason)).is_err() {
+                        tracing::debug!("a copy that may go is told of again by a later look");
                     }
                 }
             }

@@ -181,6 +181,7 @@ pub struct Router {
     shares: Option<Arc<dyn InboundHandler>>,
     members: Option<Arc<dyn InboundHandler>>,
     drive: Option<Arc<dyn InboundHandler>>,
+    parting: Option<Arc<dyn InboundHandler>>,
 }
 
 impl Router {
@@ -210,11 +211,19 @@ impl Router {
         self
     }
 
+    /// Has the question whether a copy of a share is kept served by `handler`, who is the one that parts with copies.
+    #[must_use]
+    pub fn with_parting(mut self, handler: impl InboundHandler) -> Self {
+        self.parting = Some(Arc::new(handler));
+        self
+    }
+
     /// Hands the request to who serves it, or refuses it.
     pub fn route(&self, inbound: Inbound) {
         let handler = match inbound.request.kind() {
             RequestKind::Join | RequestKind::SyncRoster | RequestKind::PushRoster => &self.members,
             RequestKind::GetRows | RequestKind::CommitChange => &self.drive,
+            RequestKind::KeepShare => &self.parting,
             RequestKind::FindShares
             | RequestKind::OpenShare
             | RequestKind::WriteBlock
@@ -241,10 +250,11 @@ impl std::fmt::Debug for Router {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "Router(shares: {}, members: {}, drive: {})",
+            "Router(shares: {}, members: {}, drive: {}, parting: {})",
             self.shares.is_some(),
             self.members.is_some(),
-            self.drive.is_some()
+            self.drive.is_some(),
+            self.parting.is_some()
         )
     }
 }

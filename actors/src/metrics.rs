@@ -208,8 +208,9 @@ table! {
     DRAIN_FILES, Gauge, Count, "truckee_drain_files", ["state"], "While this node is being emptied, files with a share here by state: moved (all shares are on other nodes that stay), waiting (not yet), stuck (too few shares answer to make any)";
     HEAL_LISTS_FAILED, Counter, Count, "truckee_heal_lists_failed_total", [], "Buckets given up for a round because a node did not list them";
 
-    TRIM_COPIES, Gauge, Count, "truckee_trim_copies", ["state"], "Copies of shares on this node that may be too many by state: waiting, in_grace (proven once to be elsewhere)";
+    TRIM_COPIES, Gauge, Count, "truckee_trim_copies", ["state"], "Copies of shares on this node that may go by state: waiting (may be too many), in_grace (proven once to be there twice), leaving (belong on another node)";
     TRIM_DROPPED, Counter, Count, "truckee_trim_dropped_total", [], "Copies that were too many and went into the trash";
+    TRIM_MOVED, Counter, Count, "truckee_trim_moved_total", [], "Shares that were copied to the node where they belong, and went into the trash here";
     TRIM_STAYS, Counter, Count, "truckee_trim_stays_total", ["cause"], "Copies that were looked at and stay, by cause";
 
     DRIVE_CALLS, Counter, Count, "truckee_drive_calls_total", ["operation", "outcome"], "Reads and changes of directories by outcome";

@@ -49,7 +49,7 @@ impl Behind {
         transfers: &Transfers,
         services: &Services,
     ) {
-        let slot = Slot::new();
+        let slot = services.trimmer();
         if let Some((child, handle)) = healer(heal, own, mesh, clock, transfers, &slot) {
             self.children.push(child);
             self.healer = Some(handle);
@@ -131,6 +131,7 @@ fn healer(
             settle: heal.settle,
             repairs_max: heal.repairs,
             surplus_every: heal.surplus_every,
+            placing_every: heal.placing_every,
         },
         zone: own.zone.clone(),
         bytes_per_second,
@@ -158,6 +159,7 @@ fn trimmer(
             grace: heal.surplus_grace,
             bytes_per_second,
         },
+        moved_bytes_per_second: heal.placing_bytes_per_second,
         trash_days: heal.trash_days,
         mesh: mesh.clone(),
         transfers: transfers.clone(),

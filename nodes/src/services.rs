@@ -17,6 +17,7 @@ use truckee_actors::membership::{Membership, MembershipHandle, MembershipStart, 
 use truckee_actors::scrub::{Scrubber, ScrubberStart};
 use truckee_actors::store::{Disk, DiskPool, FileDisk, PoolConfig, ShareStore, ShareStoreHandle};
 use truckee_actors::supervise::{ChildSpec, Slot};
+use truckee_actors::trim::Trimmer;
 use truckee_actors::vdrive::sql::DatabaseUrl;
 use truckee_actors::vdrive::{Vdrive, VdriveHealth};
 use truckee_engine::invite::{Address, InviteSecret};
@@ -39,6 +40,7 @@ pub(crate) struct Services {
     store: Option<OpenedStore>,
     vdrive: Option<(ChildSpec, Slot<Vdrive>)>,
     vdrive_health: VdriveHealth,
+    trimmer: Slot<Trimmer>,
 }
 
 /// The share store and what looks after it.
@@ -104,6 +106,7 @@ pub(crate) fn prepare(
         store,
         vdrive,
         vdrive_health,
+        trimmer: Slot::new(),
     })
 }
 
@@ -193,6 +196,11 @@ impl Services {
         Some(ShareStoreHandle::new(&store.slot))
     }
 
+    /// Where the one is that parts with copies of shares, if it runs.
+    pub(crate) fn trimmer(&self) -> Slot<Trimmer> {
+        self.trimmer.clone()
+    }
+
     /// Knows the roster.
     pub(crate) fn membership(&self) -> MembershipHandle {
         self.membership.handle.clone()
@@ -211,7 +219,7 @@ impl Services {
         let mut listeners: Vec<Arc<dyn LinkListener>> = vec![Arc::new(members)];
         let mut children = vec![self.membership.child(mesh.clone())];
         if let Some(store) = self.store {
-            router = router.with_shares(store.slot.clone());
+            router = router.with_shares(store.slot.clone()).with_parting(self.trimmer);
             listeners.push(Arc::new(store.slot));
             // Started after the store, and so stopped before it.
             children.push(store.child);

@@ -17,6 +17,7 @@ mod healing_costs;
 mod leases;
 mod lifecycle;
 mod moving;
+mod placing;
 mod round_trip;
 mod strangers;
 mod survival;

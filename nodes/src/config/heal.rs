@@ -1,5 +1,6 @@
 //! How a storage node looks for files with missing shares and makes these again: the section `[heal]`.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::reader::{Reader, Section};
@@ -8,6 +9,9 @@ use super::value::{Bounded, ByteCount};
 
 /// A year.
 const SECONDS_MAX: u64 = 365 * 24 * 3600;
+
+/// A hundred gigabytes a day: what is moved is in no danger.
+const PLACING_BYTES_PER_SECOND: NonZeroU64 = NonZeroU64::new(4 << 20).unwrap();
 
 /// Section `[heal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,14 +30,19 @@ pub struct HealConfig {
     pub surplus_every: Option<Duration>,
     /// Between the two proofs that another node has such a copy.
     pub surplus_grace: Duration,
-    /// Days that it stays in the trash.
+    /// Within this time after nodes came a node looks through its shares for those that belong elsewhere, and moves them; none: it
+    /// never moves one.
+    pub placing_every: Option<Duration>,
+    /// Bytes that such moves read and write per second, added up.
+    pub placing_bytes_per_second: NonZeroU64,
+    /// Days that a copy which went stays in the trash.
     pub trash_days: u32,
 }
 
 impl Default for HealConfig {
     /// A terabyte in a day or so, at a sixth of a gigabit; two repairs, so that one reads while the other writes; time for
     /// a machine to restart, with updates; a look a minute, which costs nothing while nothing changes; the shares of an
-    /// upload appear within seconds.
+    /// upload appear within seconds; after nodes came, an hour until all shares were looked through.
     fn default() -> Self {
         Self {
             bytes_per_second: 20 << 20,
@@ -43,6 +52,8 @@ impl Default for HealConfig {
             settle: Duration::from_secs(30),
             surplus_every: None,
             surplus_grace: Duration::from_secs(24 * 3600),
+            placing_every: Some(Duration::from_secs(3600)),
+            placing_bytes_per_second: PLACING_BYTES_PER_SECOND,
             trash_days: 7,
         }
     }
@@ -70,6 +81,17 @@ pub(super) fn read<'i>(
         "surplus_grace_seconds",
         Bounded(default.surplus_grace.as_secs()),
     );
+    let placing: Bounded<0, SECONDS_MAX> = reader.or(
+        section,
+        "placing_seconds",
+        Bounded(default.placing_every.map_or(0, |every| every.as_secs())),
+    );
+    let placing_rate: ByteCount = reader.or(
+        section,
+        "placing_bytes_per_second",
+        ByteCount(default.placing_bytes_per_second.get()),
+    );
+    let placing_rate = NonZeroU64::new(placing_rate.0);
     let trash_days: Bounded<0, 365> =
         reader.or(section, "trash_days", Bounded(u64::from(default.trash_days)));
     reader.finish(section);
@@ -81,6 +103,10 @@ pub(super) fn read<'i>(
         settle: Duration::from_secs(settle.0),
         surplus_every: (surplus.0 > 0).then(|| Duration::from_secs(surplus.0)),
         surplus_grace: Duration::from_secs(surplus_grace.0),
+        placing_every: (placing.0 > 0)
+            .then(|| Duration::from_secs(placing.0))
+            .filter(|_| placing_rate.is_some()),
+        placing_bytes_per_second: placing_rate.unwrap_or(default.placing_bytes_per_second),
         trash_days: trash_days.0 as u32,
     })
 }

@@ -2,6 +2,7 @@
 
 mod vdrive;
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::*;
@@ -67,6 +68,8 @@ fn the_longest_file() {
         settle_seconds = 0
         surplus_seconds = 21600
         surplus_grace_seconds = 7200
+        placing_seconds = 900
+        placing_bytes_per_second = "1 MiB"
         trash_days = 3
         [gc]
         expire_days = 90
@@ -127,6 +130,8 @@ fn the_longest_file() {
         settle: Duration::ZERO,
         surplus_every: Some(Duration::from_secs(21_600)),
         surplus_grace: Duration::from_secs(7200),
+        placing_every: Some(Duration::from_secs(900)),
+        placing_bytes_per_second: NonZeroU64::new(1 << 20).expect("not 0"),
         trash_days: 3,
     };
     assert_eq!(config.heal, Some(heal));

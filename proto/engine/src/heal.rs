@@ -18,8 +18,9 @@
 //! - What a node holds that is being emptied (it *drains*) can be read, and is to be made again elsewhere. Files that lack
 //!   nothing else are in no danger and go last. Such a node looks itself whether all of its files have moved
 //!   ([`EvacuationReport`]). Nothing is removed anywhere.
-//! - Copies of a share that this node holds as others do are told to whoever trims them ([`crate::trim`]): in turn a few of
-//!   its buckets are listed in each round. What they come to is not this machine's.
+//! - Copies of a share that this node holds as others do, and those that belong elsewhere since nodes came ([`misplaced`]), are
+//!   told to whoever parts with them ([`crate::trim`]): in turn a few of its buckets are listed in each round. What they come
+//!   to is not this machine's.
 //! - Of all short files the one with the fewest shares beyond k goes first. Few repairs run at once. One that failed, or could
 //!   not place all, rests before it is tried again, longer each time.
 //! - Two nodes that see the mesh differently may both keep a bucket, or repair the same file; that costs work and does no
@@ -33,12 +34,14 @@ mod files;
 mod listing;
 mod members;
 mod merge;
+mod misplaced;
 mod pace;
 mod report;
 mod surplus;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,11 +61,12 @@ pub use self::members::rank;
 pub use self::pace::Pace;
 pub use self::report::HealReport;
 use self::report::Tally;
-use self::surplus::SurplusWatch;
+use self::turns::{PlacingTurns, Turns};
 use crate::session::CallError;
 use crate::store::ShareId;
 use crate::time::Mono;
 use crate::transfer::{self, Calls, Token, earlier};
+use crate::trim::Reason;
 
 #[cfg(doc)]
 use truckee_wire::message::Inventory;
@@ -96,6 +100,9 @@ pub struct Config {
     pub repairs_max: usize,
     /// Within this time all of its own shares are looked through for copies that are too many; `None`: never.
     pub surplus_every: Option<Duration>,
+    /// After nodes came, within this time all of its own shares are looked through for those that belong elsewhere; `None`:
+    /// never.
+    pub placing_every: Option<Duration>,
 }
 
 /// What the shell has to do, in this order.
@@ -121,8 +128,8 @@ pub enum Effect {
     },
     /// Repair a file, and report its end by [`Healer::handle_repaired`], exactly once.
     Repair(RepairOrder),
-    /// This node holds a copy of a share that another one holds too, which would go before that.
-    Surplus(ShareId),
+    /// This node holds a copy that may go; whether it does is for [`crate::trim`].
+    MayGo(ShareId, Reason),
 }
 
 /// A file to be repaired.
@@ -158,7 +165,7 @@ enum Purpose {
 enum Phase {
     Resting,
     Surveying { out: usize },
-    Listing(Listing),
+    Listing(Box<Listing>),
 }
 
 /// The machine. Inputs are the `handle_*` methods; after each, take effects by [`Healer::poll_effect`] until there are
@@ -178,7 +185,8 @@ pub struct Healer {
     tallies: BTreeMap<Bucket, Tally>,
     /// While this node is being emptied, and said so in the last round.
     evacuation: Option<Evacuation>,
-    surplus: SurplusWatch,
+    surplus: Turns,
+    placing: PlacingTurns,
     calls: Calls<Purpose>,
     report: HealReport,
     effects: VecDeque<Effect>,
@@ -199,7 +207,8 @@ impl Healer {
             list_at: now,
             tallies: BTreeMap::new(),
             evacuation: None,
-            surplus: SurplusWatch::new(config.surplus_every, config.round_every),
+            surplus: Turns::new(config.surplus_every, config.round_every),
+            placing: PlacingTurns::new(config.placing_every, config.round_every),
             calls: Calls::new(),
             report: HealReport::default(),
             effects: VecDeque::new(),

@@ -284,7 +284,8 @@ impl Store {
             Request::ListShares(list) => self.list_shares(asked.ticket, list),
             Request::RenewLeases(renew) => self.renew_leases(now, asked, renew.sis),
             Request::GetStatus => self.answer(asked.ticket, Response::NodeStatus(self.status(now))),
-            Request::Join(_)
+            Request::KeepShare(_)
+            | Request::Join(_)
             | Request::SyncRoster(_)
             | Request::PushRoster(_)
             | Request::GetRows(_)

@@ -1,149 +1,98 @@
-//! Copies of shares that are too many, and when a node may part with one, as a machine without I/O: one on each storage node.
+//! Copies of shares that a node may part with, and when, as a machine without I/O: one on each storage node.
 //!
-//! A node that was away comes back with shares that were made again meanwhile, one that was to be taken away stays after all:
-//! then a share is there twice. A node parts only with copies of its own, and only into the trash of its store.
+//! Two reasons: a share is there twice, because a node that was away came back after it was made again, or one that was to be
+//! taken away stays after all; or it would be better placed on another node, since nodes came. A node parts only with copies
+//! of its own, and only into the trash of its store.
 //!
-//! States of a copy: *waiting* for its turn, *surveyed* (all storage nodes are asked what they hold of the file), *proving*
-//! (another node's copy is read whole and hashed), *in grace* (once proven, waiting), surveyed and proving again, *dropping*.
-//! One copy is looked at after the other.
+//! States of a copy: *waiting* for its turn, *surveyed* (all storage nodes are asked what they hold of the file), *moving* (it is
+//! copied to where it is to go, then surveyed again), *asking* (the witness is asked whether it keeps its copy), *proving* (that
+//! copy is read whole and hashed), *in grace* (once proven, waiting), *dropping*. One copy is looked at after the other.
 //!
 //! The rules, each with its test:
 //! - All n shares must be on n different nodes that answer and stay, this copy not counted ([`placement::happiness`]).
-//! - A *witness* must hold the same share and no other one of the file, and come before this node in the order of [`rank`],
-//!   which nothing ever changes. So of all who hold a share, the first never parts with it, however many decide at the same
-//!   moment and whatever they know of each other; and as no witness is counted for another share, those who part with different
-//!   shares at the same moment leave n different nodes behind.
-//! - What the witness holds is proved by reading all of it, not believed. It is proved twice, a grace time apart: a node that
-//!   has just come back may go again. The copy goes at once after the second proof.
+//! - A *witness* must hold the same share and no other one of the file. So, as no witness is counted for another share, those
+//!   who part with different shares at the same moment leave n different nodes behind.
+//! - A node is *parting* from the moment it asks the witness until the copy is gone or stays, and asks before the proof. While it
+//!   is parting it tells nobody that it keeps the share. So nodes that hold a share cannot all part with it, each counting on
+//!   another: the first of them to ask refuses all who ask it, and once it has none left, it can prove none. A machine that
+//!   follows another one in the same process may have left a disk at work, and says no for a while ([`QUIET`]).
+//! - What the witness holds is proved by reading all of it, not believed.
+//! - Of a share that is there twice the witness comes before this node in the order of [`rank`], so that not all try. What it
+//!   holds is proved twice, a grace time apart: a node that has just come back may go again.
+//! - A copy that is to go elsewhere goes when it was copied there and is proved to be there.
 //! - A node that is being emptied parts with nothing and is nobody's witness.
-//! - What fails is forgotten, and found again by a later look if it is still too many.
+//! - What fails is forgotten, and found again by a later look if it is still so.
 //!
-//! Bounded: copies known ([`COPIES_MAX`]), one survey or proof at a time, bytes read for proofs by a rate.
+//! Bounded: copies known ([`COPIES_MAX`]), one survey, move or proof at a time, bytes read for proofs by a rate.
 //! Not promised: that the witness keeps what it has shown: the healers make up for a share of a file that is whole, but not for all
 //! shares of it, so nodes of one hand, more of them than shares may be lost, could be believed and then go;
-//! that every copy that is too many goes: one whose only other holder has two shares of the file stays with the first of both.
+//! that every copy that is too many goes: one whose only other holder has two shares of the file stays.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
-use truckee_grid::params::Coding;
-use truckee_grid::placement;
+use truckee_grid::ids::NodeId;
 
 use crate::heal::Pace;
 use crate::store::ShareId;
 use crate::time::Mono;
 
+mod rules;
 #[cfg(test)]
 mod tests;
 
-/// Copies known at once, about 100 bytes each; further ones are found again later.
+pub use self::rules::{Holdings, Landing, Stays, landing, rank, witness};
+
+#[cfg(doc)]
+use truckee_grid::placement;
+
+/// Copies known at once, about 130 bytes each; further ones are found again later.
 pub const COPIES_MAX: usize = 65_536;
 
-/// Where a node stands among those who hold shares of a file: the greatest keeps its copy. The other way round than in the
-/// ring, whose first nodes are given second shares when there are too few nodes, and are those to part with them.
-#[must_use]
-pub fn rank(si: &StorageIndex, id: &NodeId) -> ([u8; 32], NodeId) {
-    (placement::ring_position(si, id), *id)
-}
+/// So long a machine that follows another one tells nobody that a copy is kept: the disk may have been ordered to part with it.
+/// Longer than a disk works on what was asked of it by a process that goes on.
+pub const QUIET: Duration = Duration::from_secs(60);
 
 /// How patient to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// This node.
     pub own: NodeId,
-    /// Between the two proofs.
+    /// Between the two proofs of a share that is there twice.
     pub grace: Duration,
     /// Bytes per second that proofs read, on average.
     pub bytes_per_second: NonZeroU64,
 }
 
-/// What the storage nodes that answered hold of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holdings {
-    /// k of n.
-    pub coding: Coding,
-    /// Who holds which share, this node included.
-    pub held: Vec<(NodeId, ShareNumber)>,
-    /// Those of them that are being emptied.
-    pub draining: BTreeSet<NodeId>,
-}
-
-/// Why a copy stays for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stays {
-    /// It is not there any more, or not of the file that the others hold.
-    Gone,
-    /// This node is being emptied.
-    Draining,
-    /// Without it not all shares are on different nodes that answer and stay.
-    Needed,
-    /// Nobody holds the same share who may be a witness.
-    NoWitness,
-    /// What the witness gave is not the share, or it gave nothing.
-    Unproven,
-    /// The nodes could not be asked, or the copy not moved.
-    Failed,
-}
-
-impl Stays {
-    /// All of them.
-    pub const ALL: [Stays; 6] = [
-        Stays::Gone,
-        Stays::Draining,
-        Stays::Needed,
-        Stays::NoWitness,
-        Stays::Unproven,
-        Stays::Failed,
-    ];
-
-    /// The word in metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Stays::Gone => "gone",
-            Stays::Draining => "draining",
-            Stays::Needed => "needed",
-            Stays::NoWitness => "no_witness",
-            Stays::Unproven => "unproven",
-            Stays::Failed => "failed",
-        }
-    }
-}
-
-/// Who can stand in for this node's copy of a share; who it names has still to prove it.
-///
-/// # Errors
-/// [`Stays`] says why nobody can.
-pub fn witness(own: &NodeId, share: ShareId, holdings: &Holdings) -> Result<NodeId, Stays> {
-    if holdings.draining.contains(own) {
-        return Err(Stays::Draining);
-    }
-    let copy = (*own, share.share);
-    if !holdings.held.contains(&copy) || !holdings.coding.has(share.share) {
-        return Err(Stays::Gone);
-    }
-    let stays = |held: &&(NodeId, ShareNumber)| **held != copy && !holdings.draining.contains(&held.0);
-    let others: BTreeSet<(NodeId, ShareNumber)> = holdings.held.iter().filter(stays).copied().collect();
-    let others: Vec<(NodeId, ShareNumber)> = others.into_iter().collect();
-    if placement::happiness(&others) < holdings.coding.n() {
-        return Err(Stays::Needed);
-    }
-    let holds_nothing_else = |id: &NodeId| others.iter().filter(|(other, _)| other == id).count() == 1;
-    others
-        .iter()
-        .filter(|(id, held)| *held == share.share && id != own && holds_nothing_else(id))
-        .map(|(id, _)| *id)
-        .filter(|id| rank(&share.si, id) > rank(&share.si, own))
-        .max_by_key(|id| rank(&share.si, id))
-        .ok_or(Stays::NoWitness)
+/// Why a copy may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Another node holds the same share.
+    Surplus,
+    /// It would be better placed on this node.
+    Elsewhere(NodeId),
 }
 
 /// What the shell has to do, in this order. Each is answered exactly once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Ask all storage nodes what they hold of the file, and report by [`Trimmer::handle_holdings`].
     Survey(ShareId),
+    /// Copy the share to a node that has none of the file, and report by [`Trimmer::handle_copied`].
+    Copy {
+        /// Which share.
+        share: ShareId,
+        /// Where.
+        to: NodeId,
+    },
+    /// Ask the witness whether it keeps its copy, and report by [`Trimmer::handle_kept`].
+    Ask {
+        /// Which share.
+        share: ShareId,
+        /// Who.
+        witness: NodeId,
+    },
     /// Read the whole share at the witness, hash it, and report by [`Trimmer::handle_proof`].
     Prove {
         /// Which share.
@@ -152,18 +101,22 @@ pub enum Effect {
         witness: NodeId,
     },
     /// Move this node's copy into the trash, and report by [`Trimmer::handle_dropped`].
-    Drop(ShareId),
+    Drop(ShareId, Reason),
 }
 
 /// What it has come to.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct TrimReport {
-    /// Copies that wait for their turn.
+    /// Copies that are too many and wait for their turn.
     pub waiting: u64,
     /// Copies that were proven once and are in their grace.
     pub in_grace: u64,
-    /// Copies moved into the trash since the start.
+    /// Copies that are to go elsewhere.
+    pub leaving: u64,
+    /// Copies that were too many and were moved into the trash since the start.
     pub dropped: u64,
+    /// Copies that are elsewhere now, and here in the trash, since the start.
+    pub moved: u64,
     /// Copies that stay, by why, since the start.
     pub stays: BTreeMap<Stays, u64>,
 }
@@ -171,14 +124,27 @@ pub struct TrimReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Copy {
     due: Mono,
+    reason: Reason,
     proven_once: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    Surveying,
-    Proving,
+    Surveying { copied: bool },
+    Copying,
+    Asking { witness: NodeId },
+    Proving { last: bool },
     Dropping,
+}
+
+impl Step {
+    /// Whether the copy is about to go: nobody may count on it.
+    fn is_parting(self) -> bool {
+        matches!(
+            self,
+            Step::Asking { .. } | Step::Proving { last: true } | Step::Dropping
+        )
+    }
 }
 
 /// The machine. Inputs are the `handle_*` methods; after each, take effects by [`Trimmer::poll_effect`] until there are
@@ -193,21 +159,24 @@ pub struct Trimmer {
     pace: Pace,
     /// Not before this is the next one looked at.
     rests_until: Mono,
+    keeps_from: Mono,
     effects: VecDeque<Effect>,
     report: TrimReport,
     stopping: bool,
 }
 
 impl Trimmer {
-    /// Knows of nothing yet.
+    /// Knows of nothing yet. From `keeps_from` on others may count on copies here: at once in a new process, [`QUIET`] after the
+    /// start of a machine that follows another one.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, keeps_from: Mono) -> Self {
         Self {
             copies: BTreeMap::new(),
             queue: BTreeSet::new(),
             now_at: None,
             pace: Pace::new(config.bytes_per_second),
             rests_until: Mono::ZERO,
+            keeps_from,
             effects: VecDeque::new(),
             report: TrimReport::default(),
             stopping: false,
@@ -215,13 +184,14 @@ impl Trimmer {
         }
     }
 
-    /// A look at what all nodes hold has found a copy on this node that may be too many.
-    pub fn handle_surplus(&mut self, now: Mono, share: ShareId) {
+    /// A look at what all nodes hold has found a copy on this node that may go.
+    pub fn handle_found(&mut self, now: Mono, share: ShareId, reason: Reason) {
         if self.copies.contains_key(&share) || self.copies.len() >= COPIES_MAX {
             return;
         }
         let copy = Copy {
             due: now,
+            reason,
             proven_once: false,
         };
         self.copies.insert(share, copy);
@@ -231,41 +201,75 @@ impl Trimmer {
 
     /// What all nodes hold of the file of a copy; `None`: that could not be found out.
     pub fn handle_holdings(&mut self, now: Mono, share: ShareId, holdings: Option<&Holdings>) {
-        if !self.is_at(share, Step::Surveying) {
-            return;
-        }
-        let found = holdings.ok_or(Stays::Failed);
-        match found.and_then(|holdings| witness(&self.config.own, share, holdings)) {
-            Ok(witness) => {
-                self.now_at = Some((share, Step::Proving));
-                self.effects.push_back(Effect::Prove { share, witness });
+        if let Some((at, Step::Surveying { copied })) = self.now_at
+            && at == share
+            && let Some(copy) = self.copies.get(&share).copied()
+        {
+            match holdings
+                .ok_or(Stays::Failed)
+                .and_then(|holdings| self.next(share, copy, copied, holdings))
+            {
+                Ok((step, effect)) => self.step(share, step, effect),
+                Err(why) => self.stays(share, why),
             }
-            Err(why) => self.stays(share, why),
+            self.go_on(now);
         }
-        self.go_on(now);
+    }
+
+    /// Whether the share was copied to where it is to go.
+    pub fn handle_copied(&mut self, now: Mono, share: ShareId, done: bool) {
+        if self.now_at == Some((share, Step::Copying)) {
+            if done {
+                self.step(share, Step::Surveying { copied: true }, Effect::Survey(share));
+            } else {
+                self.stays(share, Stays::NotCopied);
+            }
+            self.go_on(now);
+        }
+    }
+
+    /// Whether the witness says that it keeps its copy.
+    pub fn handle_kept(&mut self, now: Mono, share: ShareId, kept: bool) {
+        if let Some((at, Step::Asking { witness })) = self.now_at
+            && at == share
+        {
+            if kept {
+                let effect = Effect::Prove { share, witness };
+                self.step(share, Step::Proving { last: true }, effect);
+            } else {
+                self.stays(share, Stays::NotKept);
+            }
+            self.go_on(now);
+        }
     }
 
     /// Whether the witness has the whole share, and how many bytes were read to find out.
     pub fn handle_proof(&mut self, now: Mono, share: ShareId, proven: bool, read_bytes: u64) {
-        if !self.is_at(share, Step::Proving) {
+        let Some((at, Step::Proving { last })) = self.now_at else {
             return;
-        }
+        };
+        let Some(copy) = self.copies.get(&share).copied().filter(|_| at == share) else {
+            return;
+        };
         // The first bytes of a rest are granted at once: what was read now is paid for before the next proof.
         self.pace.grant(now, read_bytes);
         self.rests_until = self.pace.grant(now, 0);
-        let once = self.copies.get(&share).is_some_and(|copy| copy.proven_once);
-        match (proven, once) {
+        match (proven, last) {
             (false, _) => self.stays(share, Stays::Unproven),
+            (true, true) => self.step(share, Step::Dropping, Effect::Drop(share, copy.reason)),
             (true, false) => {
                 let due = now + self.config.grace;
                 let proven_once = true;
-                self.copies.insert(share, Copy { due, proven_once });
+                self.copies.insert(
+                    share,
+                    Copy {
+                        due,
+                        proven_once,
+                        ..copy
+                    },
+                );
                 self.queue.insert((due, share));
                 self.now_at = None;
-            }
-            (true, true) => {
-                self.now_at = Some((share, Step::Dropping));
-                self.effects.push_back(Effect::Drop(share));
             }
         }
         self.go_on(now);
@@ -273,16 +277,28 @@ impl Trimmer {
 
     /// The copy is in the trash, or could not be moved there.
     pub fn handle_dropped(&mut self, now: Mono, share: ShareId, done: bool) {
-        if !self.is_at(share, Step::Dropping) {
+        if self.now_at != Some((share, Step::Dropping)) {
             return;
         }
         if done {
-            self.report.dropped += 1;
+            match self.copies.get(&share).map(|copy| copy.reason) {
+                Some(Reason::Elsewhere(_)) => self.report.moved += 1,
+                _ => self.report.dropped += 1,
+            }
             self.forget(share);
         } else {
             self.stays(share, Stays::Failed);
         }
         self.go_on(now);
+    }
+
+    /// Another node is about to part with its copy: whether it may count on this node's, if there is one.
+    #[must_use]
+    pub fn keeps(&self, now: Mono, share: ShareId) -> bool {
+        let parting = self
+            .now_at
+            .is_some_and(|(at, step)| at == share && step.is_parting());
+        now >= self.keeps_from && !parting && !self.stopping
     }
 
     /// Time has passed.
@@ -314,16 +330,52 @@ impl Trimmer {
     /// What it has come to.
     #[must_use]
     pub fn report(&self) -> TrimReport {
-        let in_grace = self.copies.values().filter(|copy| copy.proven_once).count() as u64;
-        TrimReport {
-            waiting: self.copies.len() as u64 - in_grace,
-            in_grace,
-            ..self.report.clone()
+        let mut report = self.report.clone();
+        for copy in self.copies.values() {
+            match copy {
+                Copy {
+                    reason: Reason::Elsewhere(_),
+                    ..
+                } => report.leaving += 1,
+                Copy {
+                    proven_once: true, ..
+                } => report.in_grace += 1,
+                Copy { .. } => report.waiting += 1,
+            }
+        }
+        report
+    }
+
+    /// What follows from what all nodes hold.
+    fn next(
+        &self,
+        share: ShareId,
+        copy: Copy,
+        copied: bool,
+        holdings: &Holdings,
+    ) -> Result<(Step, Effect), Stays> {
+        let own = &self.config.own;
+        let ask = |witness| (Step::Asking { witness }, Effect::Ask { share, witness });
+        match copy.reason {
+            Reason::Surplus => {
+                let witness = witness(own, share, holdings)?;
+                Ok(if copy.proven_once {
+                    ask(witness)
+                } else {
+                    (Step::Proving { last: false }, Effect::Prove { share, witness })
+                })
+            }
+            Reason::Elsewhere(to) => match landing(own, share, to, holdings)? {
+                Landing::Landed => Ok(ask(to)),
+                Landing::Open if copied => Err(Stays::NotCopied),
+                Landing::Open => Ok((Step::Copying, Effect::Copy { share, to })),
+            },
         }
     }
 
-    fn is_at(&self, share: ShareId, step: Step) -> bool {
-        self.now_at == Some((share, step))
+    fn step(&mut self, share: ShareId, step: Step, effect: Effect) {
+        self.now_at = Some((share, step));
+        self.effects.push_back(effect);
     }
 
     fn go_on(&mut self, now: Mono) {
@@ -332,8 +384,7 @@ impl Trimmer {
         }
         if let Some((due, share)) = self.queue.first().copied().filter(|(due, _)| *due <= now) {
             self.queue.remove(&(due, share));
-            self.now_at = Some((share, Step::Surveying));
-            self.effects.push_back(Effect::Survey(share));
+            self.step(share, Step::Surveying { copied: false }, Effect::Survey(share));
         }
     }
 

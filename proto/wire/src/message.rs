@@ -20,8 +20,8 @@ pub use self::member::{
     RosterItem, RosterSynced, SyncRoster, Tombstone, TombstoneBody,
 };
 pub use self::share::{
-    AbortShare, BlockRead, CloseShare, FileFacts, FindShares, FoundShares, NodeStatus, OpenShare, PutShare,
-    ReadBlock, SealedProof, WriteBlock,
+    AbortShare, BlockRead, CloseShare, FileFacts, FindShares, FoundShares, KeepShare, NodeStatus, OpenShare,
+    PutShare, ReadBlock, SealedProof, WriteBlock,
 };
 
 mod drive;
@@ -57,6 +57,8 @@ pub enum Request {
     ListShares(ListShares),
     /// Keep your shares of these files for another term.
     RenewLeases(RenewLeases),
+    /// I am about to part with my copy of this share: do you keep yours?
+    KeepShare(KeepShare),
     /// Admit me to the mesh, or renew my grant.
     Join(Box<Join>),
     /// Here is what I know of the members: what do you know better?
@@ -94,6 +96,8 @@ pub enum RequestKind {
     ListShares,
     /// [`Request::RenewLeases`]
     RenewLeases,
+    /// [`Request::KeepShare`]
+    KeepShare,
     /// [`Request::Join`]
     Join,
     /// [`Request::SyncRoster`]
@@ -137,6 +141,11 @@ pub enum Response {
     SharesListed(SharesListed),
     /// To [`Request::RenewLeases`].
     LeasesRenewed(LeasesRenewed),
+    /// To [`Request::KeepShare`].
+    ShareKept {
+        /// The node is not about to part with its copy, and will ask others before it is. It may hold none.
+        kept: bool,
+    },
     /// To [`Request::Join`].
     Joined(Grant),
     /// To [`Request::SyncRoster`].
@@ -164,6 +173,7 @@ impl Request {
             Request::GetInventory => RequestKind::GetInventory,
             Request::ListShares(_) => RequestKind::ListShares,
             Request::RenewLeases(_) => RequestKind::RenewLeases,
+            Request::KeepShare(_) => RequestKind::KeepShare,
             Request::Join(_) => RequestKind::Join,
             Request::SyncRoster(_) => RequestKind::SyncRoster,
             Request::PushRoster(_) => RequestKind::PushRoster,
@@ -233,6 +243,7 @@ impl Response {
             Response::Inventory(_) => RequestKind::GetInventory,
             Response::SharesListed(_) => RequestKind::ListShares,
             Response::LeasesRenewed(_) => RequestKind::RenewLeases,
+            Response::ShareKept { .. } => RequestKind::KeepShare,
             Response::Joined(_) => RequestKind::Join,
             Response::RosterSynced(_) => RequestKind::SyncRoster,
             Response::RosterPushed => RequestKind::PushRoster,
@@ -285,7 +296,7 @@ impl Response {
 
 impl RequestKind {
     /// Every kind, in the order of the schema.
-    pub const ALL: [RequestKind; 16] = [
+    pub const ALL: [RequestKind; 17] = [
         RequestKind::FindShares,
         RequestKind::OpenShare,
         RequestKind::WriteBlock,
@@ -297,6 +308,7 @@ impl RequestKind {
         RequestKind::GetInventory,
         RequestKind::ListShares,
         RequestKind::RenewLeases,
+        RequestKind::KeepShare,
         RequestKind::Join,
         RequestKind::SyncRoster,
         RequestKind::PushRoster,
@@ -318,6 +330,7 @@ impl RequestKind {
             RequestKind::GetInventory => "get_inventory",
             RequestKind::ListShares => "list_shares",
             RequestKind::RenewLeases => "renew_leases",
+            RequestKind::KeepShare => "keep_share",
             RequestKind::Join => "join",
             RequestKind::SyncRoster => "sync_roster",
             RequestKind::PushRoster => "push_roster",

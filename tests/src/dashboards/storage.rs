@@ -79,6 +79,9 @@ fn whole() -> Vec<Panel> {
         lines("What becomes of copies that are too many?", "Copies that nodes look at: those that went into the trash in the last hour, and those that stay, by why.", COUNT)
             .ask("sum(increase(truckee_trim_dropped_total{@}[1h]))", "gone into the trash")
             .ask("sum by (cause) (increase(truckee_trim_stays_total{@}[1h]))", "{{cause}}"),
+        lines("Do new nodes fill up?", "Shares that belong on another node since nodes came: those that wait for their move, and those moved in the last hour.", COUNT)
+            .ask("sum(truckee_trim_copies{@,state=\"leaving\"})", "to be moved")
+            .ask("sum(increase(truckee_trim_moved_total{@}[1h]))", "moved"),
     ]
 }
 

@@ -122,6 +122,7 @@ impl World<'_> {
             repairs_max: REPAIRS_MAX,
             // As usual: copies stay.
             surplus_every: None,
+            placing_every: None,
         };
         Peer {
             healer: Healer::new(config, self.now),
@@ -228,7 +229,7 @@ impl World<'_> {
                         peer.healer.handle_answer(self.now, token, answer);
                     }
                 }
-                Effect::CancelSend { .. } | Effect::Surplus(_) => {}
+                Effect::CancelSend { .. } | Effect::MayGo(..) => {}
                 Effect::Repair(order) => self.begin(node, &order),
             }
         }

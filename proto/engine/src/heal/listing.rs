@@ -10,12 +10,14 @@ use truckee_wire::message::{ListShares, Request, Response, SharesListed};
 use super::evacuation::{EvacuationTally, Look, Watched};
 use super::members::{Mark, Settled};
 use super::merge::Merge;
+use super::misplaced::{self, Places};
 use super::report::Tally;
 use super::surplus;
 use super::verdict::{self, Verdict};
 use super::{Effect, Healer, LISTED_PER_SECOND_MAX, Phase, Purpose};
 use crate::time::Mono;
 use crate::transfer::Verdict as Answer;
+use crate::trim::Reason;
 
 /// How often a node is asked for the same page.
 const TRIES_MAX: u32 = 5;
@@ -45,6 +47,8 @@ pub(super) struct Listing {
     short: BTreeSet<StorageIndex>,
     tally: Tally,
     evacuation: EvacuationTally,
+    /// Where files belong, if that is known.
+    places: Option<Places>,
 }
 
 impl Listing {
@@ -74,7 +78,7 @@ impl Healer {
             Look::Own => vec![self.config.own],
             Look::All => self.members.present().map(|member| member.id).collect(),
         };
-        self.phase = Phase::Listing(Listing {
+        self.phase = Phase::Listing(Box::new(Listing {
             bucket,
             look,
             kept: look == Look::All && self.members.keeps(bucket),
@@ -87,7 +91,8 @@ impl Healer {
             short: BTreeSet::new(),
             tally: Tally::default(),
             evacuation: EvacuationTally::default(),
-        });
+            places: self.places(now),
+        }));
     }
 
     /// Asks for pages, if any are wanted and it is time.
@@ -148,6 +153,7 @@ impl Healer {
             self.effects.push_back(Effect::CancelSend { token });
         }
         self.report.lists_failed += 1;
+        self.placing.found();
         if let (Phase::Listing(listing), Some(evacuation)) = (&self.phase, &mut self.evacuation) {
             evacuation.forget(listing.bucket);
         }
@@ -163,8 +169,16 @@ impl Healer {
                 .evacuation
                 .count(&file, self.config.own, &listing.draining);
             if self.surplus.is_on() {
-                let copies = surplus::copies(&file, self.config.own);
-                self.effects.extend(copies.into_iter().map(Effect::Surplus));
+                let copies = surplus::copies(&file, self.config.own).into_iter();
+                self.effects
+                    .extend(copies.map(|share| Effect::MayGo(share, Reason::Surplus)));
+            }
+            if let Some(places) = &listing.places
+                && let Some((share, to)) = misplaced::misplaced(&file, self.config.own, places)
+            {
+                self.placing.found();
+                self.effects
+                    .push_back(Effect::MayGo(share, Reason::Elsewhere(to)));
             }
             if !listing.kept {
                 continue;
@@ -205,7 +219,7 @@ impl Healer {
             self.watch(&listing);
         }
         if listing.kept {
-            self.keep(listing);
+            self.keep(*listing);
         }
     }
 

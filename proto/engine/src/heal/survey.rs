@@ -7,6 +7,7 @@ use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Request, Response};
 
 use super::evacuation::Look;
+use super::misplaced::Places;
 use super::{Healer, Phase, Purpose};
 use crate::time::Mono;
 use crate::transfer::Verdict;
@@ -46,13 +47,38 @@ impl Healer {
         }
     }
 
+    /// Buckets that are looked through for copies of this node's own that may go.
+    fn take_turns(&mut self, now: Mono) -> BTreeSet<Bucket> {
+        let mut turns: BTreeSet<Bucket> = self.surplus.take(Bucket::COUNT).into_iter().collect();
+        if let Some(places) = self.places(now) {
+            turns.extend(self.placing.take(&places.members));
+        }
+        turns
+    }
+
+    /// Where files belong, if that can be said: not while a node is away that may come back, and not of a node that leaves.
+    pub(super) fn places(&self, now: Mono) -> Option<Places> {
+        let draining = self.members.draining();
+        if !self.placing.is_on() || self.members.in_grace(now) > 0 || draining.contains(&self.config.own) {
+            return None;
+        }
+        let stay = self
+            .members
+            .present()
+            .filter(|member| !draining.contains(&member.id));
+        Some(Places {
+            members: stay.cloned().collect(),
+            takers: self.members.takers(),
+        })
+    }
+
     fn end_survey(&mut self, now: Mono) {
         if !matches!(self.phase, Phase::Surveying { out: 0 }) {
             return;
         }
         self.report.nodes_in_grace = self.members.in_grace(now) as u64;
         self.watch_evacuation(now);
-        let turns: BTreeSet<Bucket> = self.surplus.take_turn().into_iter().collect();
+        let turns = self.take_turns(now);
         for bucket in Bucket::all() {
             let look = if !self.members.keeps(bucket) {
                 self.members.forget(bucket);

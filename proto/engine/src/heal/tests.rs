@@ -3,4 +3,5 @@
 mod draining;
 mod grid;
 mod merging;
+mod placing;
 mod rules;

@@ -4,7 +4,14 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use truckee_grid::ids::{ShareNumber, StorageIndex};
+use truckee_grid::params::Coding;
+use truckee_grid::placement;
+
 use super::*;
+
+mod moving;
+mod races;
 
 const GRACE: Duration = Duration::from_secs(3600);
 
@@ -22,7 +29,7 @@ fn id(share: u8) -> ShareId {
 /// Nodes in the order of their ranks for the file: the last one keeps.
 fn ranked(count: u8) -> Vec<NodeId> {
     let mut nodes: Vec<NodeId> = (1..=count).map(node).collect();
-    nodes.sort_by_key(|id| rank(&StorageIndex([7; 16]), id));
+    nodes.sort_by_key(|id| rank(&StorageIndex([7; 16]), id, 1));
     nodes
 }
 
@@ -84,6 +91,19 @@ fn nothing_goes_unless_all_shares_are_on_different_nodes_without_it() {
         witness(&nodes[0], id(0), &holdings((2, 3), &spread)),
         Ok(nodes[3])
     );
+}
+
+#[test]
+fn a_second_share_goes_before_that_of_a_node_without_another() {
+    let nodes = ranked(4);
+    let held = [(nodes[3], 0), (nodes[3], 1), (nodes[0], 1), (nodes[1], 2)];
+    let held = holdings((2, 3), &held);
+    assert_eq!(
+        witness(&nodes[3], id(1), &held),
+        Ok(nodes[0]),
+        "first of the ring"
+    );
+    assert_eq!(witness(&nodes[0], id(1), &held), Err(Stays::Needed));
 }
 
 #[test]
@@ -196,11 +216,12 @@ fn see(dice: &mut StdRng, all: &Holdings, own: &NodeId, share: ShareNumber) -> H
 }
 
 fn trimmer(own: NodeId) -> Trimmer {
-    Trimmer::new(Config {
+    let config = Config {
         own,
         grace: GRACE,
         bytes_per_second: NonZeroU64::new(1000).expect("not 0"),
-    })
+    };
+    Trimmer::new(config, Mono::ZERO + QUIET)
 }
 
 fn only(trimmer: &mut Trimmer) -> Option<Effect> {
@@ -223,11 +244,19 @@ fn a_copy_goes_after_two_proofs_a_grace_apart() {
     let (nodes, held) = surplus();
     let mut trimmer = trimmer(nodes[0]);
     let mut now = Mono::from_millis(5);
-    trimmer.handle_surplus(now, id(0));
-    trimmer.handle_surplus(now, id(0));
+    trimmer.handle_found(now, id(0), Reason::Surplus);
+    trimmer.handle_found(now, id(0), Reason::Surplus);
     for proof in 0..2 {
         assert_eq!(only(&mut trimmer), Some(Effect::Survey(id(0))));
         trimmer.handle_holdings(now, id(0), Some(&held));
+        if proof == 1 {
+            let ask = Effect::Ask {
+                share: id(0),
+                witness: nodes[3],
+            };
+            assert_eq!(only(&mut trimmer), Some(ask), "before the last proof");
+            trimmer.handle_kept(now, id(0), true);
+        }
         let prove = Effect::Prove {
             share: id(0),
             witness: nodes[3],
@@ -244,7 +273,7 @@ fn a_copy_goes_after_two_proofs_a_grace_apart() {
             trimmer.handle_timeout(now);
         }
     }
-    assert_eq!(only(&mut trimmer), Some(Effect::Drop(id(0))));
+    assert_eq!(only(&mut trimmer), Some(Effect::Drop(id(0), Reason::Surplus)));
     assert_eq!(trimmer.next_deadline(), None);
     trimmer.handle_dropped(now, id(0), true);
     let report = trimmer.report();
@@ -257,10 +286,15 @@ fn whatever_changes_on_the_way_keeps_the_copy() {
     let (nodes, held) = surplus();
     let needed = holdings((2, 3), &[(nodes[0], 0), (nodes[1], 1), (nodes[2], 2)]);
     let once = |trimmer: &mut Trimmer, now: Mono| {
-        trimmer.handle_surplus(now, id(0));
+        trimmer.handle_found(now, id(0), Reason::Surplus);
         // Even no bytes take the pace a moment.
         trimmer.handle_timeout(now + Duration::from_millis(1));
         assert_eq!(only(trimmer), Some(Effect::Survey(id(0))));
+    };
+    let kept = |trimmer: &mut Trimmer, now: Mono, kept: bool| {
+        trimmer.handle_holdings(now, id(0), Some(&held));
+        assert!(matches!(only(trimmer), Some(Effect::Ask { .. })));
+        trimmer.handle_kept(now, id(0), kept);
     };
     let proven = |trimmer: &mut Trimmer, now: Mono| {
         trimmer.handle_holdings(now, id(0), Some(&held));
@@ -283,17 +317,30 @@ fn whatever_changes_on_the_way_keeps_the_copy() {
     once(&mut trimmer, later);
     proven(&mut trimmer, later);
     once(&mut trimmer, later + GRACE);
-    trimmer.handle_holdings(later + GRACE, id(0), Some(&held));
+    kept(&mut trimmer, later + GRACE, true);
     only(&mut trimmer);
     trimmer.handle_proof(later + GRACE, id(0), false, 0);
-    let last = later + GRACE + GRACE;
+    let third = later + GRACE + GRACE;
+    once(&mut trimmer, third);
+    proven(&mut trimmer, third);
+    once(&mut trimmer, third + GRACE);
+    kept(&mut trimmer, third + GRACE, false);
+    assert_eq!(only(&mut trimmer), None, "the witness is about to go itself");
+    let last = third + GRACE + GRACE;
     once(&mut trimmer, last);
     proven(&mut trimmer, last);
     once(&mut trimmer, last + GRACE);
-    proven(&mut trimmer, last + GRACE);
-    assert_eq!(only(&mut trimmer), Some(Effect::Drop(id(0))));
+    kept(&mut trimmer, last + GRACE, true);
+    assert!(matches!(only(&mut trimmer), Some(Effect::Prove { .. })));
+    trimmer.handle_proof(last + GRACE, id(0), true, 0);
+    assert_eq!(only(&mut trimmer), Some(Effect::Drop(id(0), Reason::Surplus)));
     trimmer.handle_dropped(last + GRACE, id(0), false);
-    let expected = BTreeMap::from([(Stays::Needed, 1), (Stays::Unproven, 2), (Stays::Failed, 2)]);
+    let expected = BTreeMap::from([
+        (Stays::Needed, 1),
+        (Stays::NotKept, 1),
+        (Stays::Unproven, 2),
+        (Stays::Failed, 2),
+    ]);
     assert_eq!((trimmer.report().stays, trimmer.report().dropped), (expected, 0));
 }
 
@@ -304,8 +351,8 @@ fn answers_that_nobody_waits_for_change_nothing() {
     let now = Mono::ZERO;
     trimmer.handle_proof(now, id(0), true, 0);
     trimmer.handle_dropped(now, id(0), true);
-    trimmer.handle_surplus(now, id(0));
-    trimmer.handle_surplus(now, id(1));
+    trimmer.handle_found(now, id(0), Reason::Surplus);
+    trimmer.handle_found(now, id(1), Reason::Surplus);
     assert_eq!(only(&mut trimmer), Some(Effect::Survey(id(0))));
     trimmer.handle_holdings(now, id(1), Some(&held));
     trimmer.handle_proof(now, id(0), true, 0);
@@ -318,8 +365,8 @@ fn answers_that_nobody_waits_for_change_nothing() {
 fn proofs_are_read_at_a_rate_and_nothing_goes_while_it_stops() {
     let (nodes, held) = surplus();
     let mut trimmer = trimmer(nodes[0]);
-    trimmer.handle_surplus(Mono::ZERO, id(0));
-    trimmer.handle_surplus(Mono::ZERO, id(1));
+    trimmer.handle_found(Mono::ZERO, id(0), Reason::Surplus);
+    trimmer.handle_found(Mono::ZERO, id(1), Reason::Surplus);
     only(&mut trimmer);
     trimmer.handle_holdings(Mono::ZERO, id(0), Some(&held));
     only(&mut trimmer);
@@ -345,13 +392,11 @@ fn copies_are_bounded() {
         let mut si = [0; 16];
         si[..8].copy_from_slice(&number.to_be_bytes());
         let share = ShareNumber(0);
-        trimmer.handle_surplus(
-            Mono::ZERO,
-            ShareId {
-                si: StorageIndex(si),
-                share,
-            },
-        );
+        let share = ShareId {
+            si: StorageIndex(si),
+            share,
+        };
+        trimmer.handle_found(Mono::ZERO, share, Reason::Surplus);
     }
     assert_eq!(trimmer.report().waiting, COPIES_MAX as u64);
 }

@@ -137,6 +137,10 @@ fn requests() -> Vec<Request> {
         Request::RenewLeases(RenewLeases {
             sis: vec![si, StorageIndex([0xf0; 16])],
         }),
+        Request::KeepShare(KeepShare {
+            si,
+            share: ShareNumber(7),
+        }),
         Request::Join(Box::new(Join {
             secret: JoinSecret::new(&[9; 32]),
             announcement: announcement(),
@@ -201,6 +205,7 @@ fn answers() -> Vec<Result<Response, Failure>> {
             draining: false,
         })),
         Ok(Response::LeasesRenewed(LeasesRenewed::of(&[true, false]))),
+        Ok(Response::ShareKept { kept: true }),
         Ok(Response::SharesListed(SharesListed {
             epoch: 9,
             changes: 1,

@@ -16,7 +16,8 @@ use super::share::{
 use super::{ConvertError, at_most, within};
 use crate::message::limits::{CHANGE_BYTES_MAX, PAYLOAD_BYTES_MAX, RESERVE_BYTES_MAX, SECRET_BYTES_MAX};
 use crate::message::{
-    AbortShare, CloseShare, FindShares, Join, JoinSecret, OpenShare, PutShare, ReadBlock, Request, WriteBlock,
+    AbortShare, CloseShare, FindShares, Join, JoinSecret, KeepShare, OpenShare, PutShare, ReadBlock, Request,
+    WriteBlock,
 };
 use crate::schema::{self, request::Body};
 
@@ -62,6 +63,10 @@ pub(super) fn request_to_wire(request: &Request) -> Result<schema::Request, Conv
         Request::GetInventory => Body::GetInventory(schema::GetInventory {}),
         Request::ListShares(list) => Body::ListShares(list_to_wire(list)?),
         Request::RenewLeases(renew) => Body::RenewLeases(renew_to_wire(renew)?),
+        Request::KeepShare(keep) => Body::KeepShare(schema::KeepShare {
+            si: id_to_wire(&keep.si.0),
+            share: keep.share.0.into(),
+        }),
         Request::Join(join) => {
             at_most("secret", join.secret.expose().len(), SECRET_BYTES_MAX)?;
             Body::Join(schema::Join {
@@ -119,6 +124,10 @@ pub(super) fn request_from_wire(
         Body::GetInventory(_) => Request::GetInventory,
         Body::ListShares(list) => Request::ListShares(list_from_wire(&list)?),
         Body::RenewLeases(renew) => Request::RenewLeases(renew_from_wire(&renew)?),
+        Body::KeepShare(keep) => Request::KeepShare(KeepShare {
+            si: si_from_wire(&keep.si)?,
+            share: share_from_wire(keep.share)?,
+        }),
         Body::Join(join) => {
             at_most("secret", join.secret.len(), SECRET_BYTES_MAX)?;
             let announcement = join.announcement.ok_or(ConvertError::Missing {

@@ -70,6 +70,7 @@ fn response_to_wire(response: &Response) -> Result<Body, ConvertError> {
         Response::Inventory(inventory) => Body::Inventory(inventory_to_wire(inventory)?),
         Response::SharesListed(listed) => Body::SharesListed(listed_to_wire(listed)?),
         Response::LeasesRenewed(renewed) => Body::LeasesRenewed(renewed_to_wire(renewed)?),
+        Response::ShareKept { kept } => Body::ShareKept(schema::ShareKept { kept: *kept }),
         Response::Joined(grant) => Body::Joined(schema::Joined {
             grant: Some(grant_to_wire(grant)?),
         }),
@@ -102,6 +103,7 @@ fn response_from_wire(body: Body) -> Result<Response, ConvertError> {
         Body::Inventory(inventory) => Response::Inventory(inventory_from_wire(&inventory)?),
         Body::SharesListed(listed) => Response::SharesListed(listed_from_wire(&listed)?),
         Body::LeasesRenewed(renewed) => Response::LeasesRenewed(renewed_from_wire(renewed)?),
+        Body::ShareKept(kept) => Response::ShareKept { kept: kept.kept },
         Body::Joined(joined) => {
             let grant = joined.grant.ok_or(ConvertError::Missing { field: "grant" })?;
             Response::Joined(grant_from_wire(grant)?)

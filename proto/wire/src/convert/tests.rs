@@ -185,6 +185,7 @@ fn request() -> impl Strategy<Value = Request> {
         prop::collection::btree_set(si(), 1..20).prop_map(|sis| Request::RenewLeases(RenewLeases {
             sis: sis.into_iter().collect()
         })),
+        (si(), share()).prop_map(|(si, share)| Request::KeepShare(KeepShare { si, share })),
         (bytes(64), announcement()).prop_map(|(secret, announcement)| {
             Request::Join(Box::new(Join {
                 secret: JoinSecret::new(&secret),
@@ -298,6 +299,7 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
             }),
         prop::collection::vec(any::<bool>(), 1..99)
             .prop_map(|held| Ok(Response::LeasesRenewed(LeasesRenewed::of(&held)))),
+        any::<bool>().prop_map(|kept| Ok(Response::ShareKept { kept })),
         grant().prop_map(|grant| Ok(Response::Joined(grant))),
         (
             prop::collection::vec(announcement(), 0..4),

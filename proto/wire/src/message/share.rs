@@ -126,6 +126,15 @@ pub struct ReadBlock {
     pub suspect: bool,
 }
 
+/// See [`super::Request::KeepShare`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepShare {
+    /// The file.
+    pub si: StorageIndex,
+    /// Which of its shares.
+    pub share: ShareNumber,
+}
+
 /// The answer to [`ReadBlock`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRead {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
-use truckee_grid::placement::Candidate;
+use truckee_grid::placement::{self, Candidate};
 use truckee_wire::message::limits::LISTED_MAX;
 use truckee_wire::message::{
     Failure, FailureCode, Inventory, ListedShare, Request, Response, SharePlace, SharesListed,
@@ -17,6 +17,7 @@ use crate::session::CallError;
 use crate::store::ShareId;
 use crate::time::Mono;
 use crate::transfer::Token;
+use crate::trim::Reason;
 
 pub(super) const GRACE: Duration = Duration::from_secs(900);
 pub(super) const ROUND: Duration = Duration::from_secs(60);
@@ -26,6 +27,13 @@ const REPAIR: Duration = Duration::from_secs(2);
 
 pub(super) fn node(number: u8) -> NodeId {
     NodeId([number; 32])
+}
+
+fn candidate(number: u8) -> Candidate {
+    Candidate {
+        id: node(number),
+        zone: String::new(),
+    }
 }
 
 /// The storage index of a file: spread over the buckets.
@@ -44,6 +52,7 @@ pub(super) fn config(own: NodeId) -> Config {
         settle: SETTLE,
         repairs_max: 2,
         surplus_every: None,
+        placing_every: None,
     }
 }
 
@@ -85,6 +94,8 @@ pub(super) struct Seen {
     pub(super) repairs: Vec<(u8, Mono, StorageIndex)>,
     /// Copies that nodes were told of.
     pub(super) surplus: BTreeSet<(u8, ShareId)>,
+    /// Copies that belong elsewhere, and where.
+    pub(super) misplaced: BTreeSet<(u8, ShareId, NodeId)>,
 }
 
 pub(super) struct Grid {
@@ -141,16 +152,35 @@ impl Grid {
         }
     }
 
+    /// Puts all shares of a file where uploads put them.
+    pub(super) fn upload_at_home(&mut self, file: u64) {
+        for (share, id) in self.coding.shares().zip(self.home(file)) {
+            let place = SharePlace { si: si(file), share };
+            self.peers.get_mut(&id.0[0]).expect("there").store(place);
+        }
+    }
+
+    /// The nodes that are to hold a share of a file.
+    pub(super) fn home(&self, file: u64) -> Vec<NodeId> {
+        let all: Vec<Candidate> = self.peers.keys().map(|number| candidate(*number)).collect();
+        let mut ring = placement::ring_order(&si(file), &all);
+        ring.truncate(self.coding.n());
+        ring
+    }
+
+    /// A new node comes, with nothing on its disk.
+    pub(super) fn join(&mut self, number: u8) {
+        let peer = Grid::peer(number, 1, self.now);
+        self.peers.insert(number, peer);
+        self.tell_members();
+    }
+
     /// As the mesh tells everybody who is up.
     pub(super) fn tell_members(&mut self) {
-        let member = |number: u8| Candidate {
-            id: node(number),
-            zone: String::new(),
-        };
         let all: Vec<(Candidate, bool)> = self
             .peers
             .iter()
-            .map(|(number, peer)| (member(*number), peer.up))
+            .map(|(number, peer)| (candidate(*number), peer.up))
             .collect();
         let now = self.now;
         for peer in self.peers.values_mut().filter(|peer| peer.up) {
@@ -241,8 +271,11 @@ impl Grid {
                     },
                 )) => self.ask(number, token, peer, &request),
                 Some((_, Effect::CancelSend { .. })) => {}
-                Some((number, Effect::Surplus(share))) => {
+                Some((number, Effect::MayGo(share, Reason::Surplus))) => {
                     self.seen.surplus.insert((number, share));
+                }
+                Some((number, Effect::MayGo(share, Reason::Elsewhere(to)))) => {
+                    self.seen.misplaced.insert((number, share, to));
                 }
                 Some((number, Effect::Repair(order))) => {
                     self.seen.repairs.push((number, self.now, order.si));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use truckee_grid::bucket::Bucket;
-use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
+use truckee_grid::ids::{ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
 use truckee_wire::message::SharePlace;
 
@@ -169,9 +169,11 @@ fn copies_that_are_too_many_are_told_to_the_one_that_holds_them_and_would_go() {
             share: share.share,
         };
         let holders = grid.peers.iter().filter(|(_, peer)| peer.shares.contains(&place));
-        let keeps = holders.map(|(number, _)| rank_of(&share.si, *number)).max();
+        let keeps = holders
+            .map(|(number, peer)| rank_of(&share.si, *number, peer))
+            .max();
         assert!(
-            Some(rank_of(&share.si, *number)) < keeps,
+            Some(rank_of(&share.si, *number, &grid.peers[number])) < keeps,
             "never the first of them"
         );
     }
@@ -179,8 +181,9 @@ fn copies_that_are_too_many_are_told_to_the_one_that_holds_them_and_would_go() {
     assert!(grid.seen.surplus.iter().any(|(number, _)| *number != 5));
 }
 
-fn rank_of(si: &StorageIndex, number: u8) -> ([u8; 32], NodeId) {
-    crate::trim::rank(si, &node(number))
+fn rank_of(si: &StorageIndex, number: u8, peer: &Peer) -> impl Ord + use<> {
+    let shares = peer.shares.iter().filter(|place| place.si == *si).count();
+    crate::trim::rank(si, &node(number), shares)
 }
 
 #[test]

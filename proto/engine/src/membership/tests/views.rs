@@ -140,7 +140,11 @@ fn requests_need_a_role_at_the_moment_they_come() {
             assert_eq!(refused, Err(Refusal::WrongRole), "{kind:?}");
         }
     }
-    for kind in [RequestKind::GetInventory, RequestKind::ListShares] {
+    for kind in [
+        RequestKind::GetInventory,
+        RequestKind::ListShares,
+        RequestKind::KeepShare,
+    ] {
         assert!(judge.authorise(id(1), kind, at(0)).is_ok(), "{kind:?}");
         for other in [2, 4] {
             let refused = judge.authorise(id(other), kind, at(0));

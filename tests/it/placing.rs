@@ -1,0 +1,78 @@
+//! Peers are added to a cluster, and get their part of what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use truckee_tests::rig::{Cluster, until};
+
+use crate::healing::{store, wait_whole};
+use crate::program;
+
+/// Seconds instead of an hour.
+const HURRIED: &str = "[heal]\ngrace_seconds = 3\nround_seconds = 1\nsettle_seconds = 1\nbytes_per_second = \"500 MiB\"\n\
+                       placing_seconds = 3\nplacing_bytes_per_second = \"500 MiB\"";
+
+#[test]
+fn peers_that_are_new_get_their_part_and_every_share_stays_whole_on_a_peer_of_its_own() {
+    let mut cluster = Cluster::start(program());
+    let sizes: Vec<usize> = (0..24).map(|file| 100 + file * file * 5_000).collect();
+    let (contents, caps) = store(&cluster, &sizes);
+    let files = contents.len();
+    assert!(cluster.down().success());
+    cluster.up(&["--peers", "14", "--gateway", "127.0.0.1:0"]);
+    cluster.reconfigure(|node| (node.roles == ["storage"]).then(|| HURRIED.to_owned()));
+
+    let new = |peer: &str| ["storage-11", "storage-12", "storage-13", "storage-14"].contains(&peer);
+    let on_new = |cluster: &Cluster| {
+        let all = cluster.files_of_peers("shares");
+        all.iter().filter(|(peer, _)| new(peer)).count()
+    };
+    // Ten of fourteen hold a share of each file: 240 shares, of which the new ones get 69 on average. Less than half of that
+    // comes with a chance of one in a million.
+    until(
+        "the new peers have got their part and nothing is there twice",
+        || {
+            wait_whole(&cluster, "each share is somewhere all the time", files, &[]);
+            let copies = cluster.files_of_peers("shares").len();
+            (on_new(&cluster) > 35 && copies == 10 * files).then_some(())
+        },
+    );
+    until("all that was looked at has been moved", || {
+        let left: f64 = total(&cluster, "truckee_trim_copies{state=\"leaving\"}");
+        (left == 0.0 && total(&cluster, "truckee_trim_moved_total") == on_new(&cluster) as f64).then_some(())
+    });
+    assert_eq!(
+        cluster.files_of_peers("trash").len(),
+        on_new(&cluster),
+        "moved, and not deleted"
+    );
+    assert_eq!(
+        peers_of_files(&cluster),
+        vec![10; files],
+        "each share on a peer of its own"
+    );
+
+    let http = cluster.http();
+    for (cap, content) in caps.iter().zip(&contents) {
+        assert!(http.get(cap).ok() == *content);
+    }
+}
+
+fn total(cluster: &Cluster, metric: &str) -> f64 {
+    let peers = cluster.peers();
+    peers.iter().map(|peer| cluster.metric(peer, metric)).sum()
+}
+
+/// On how many peers the shares of each file lie.
+fn peers_of_files(cluster: &Cluster) -> Vec<usize> {
+    let mut peers: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    for (peer, path) in cluster.files_of_peers("shares") {
+        let file = path
+            .parent()
+            .expect("in a directory")
+            .file_name()
+            .expect("a name");
+        peers.entry(file.into()).or_default().insert(peer);
+    }
+    peers.values().map(BTreeSet::len).collect()
+}
