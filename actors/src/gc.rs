@@ -8,7 +8,7 @@
 //! on from the last state that was meant for the file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -18,9 +18,8 @@ use truckee_engine::restart::{Class, Policy};
 
 use crate::answers_ping;
 use crate::clock::ClockHandle;
-use crate::gate::tell;
 use crate::metrics as names;
-use crate::state_file;
+use crate::state_file::{self, Keeper, Kept, Saved};
 use crate::store::ShareStoreHandle;
 use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
 use crate::timer::Timer;
@@ -31,6 +30,10 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 const DAY_SECONDS: f64 = 86_400.0;
 /// Longest file that is looked at; the machine's text has less than a kilobyte.
 const STATE_BYTES_MAX: u64 = 4096;
+
+/// What follows if its state cannot be written.
+const UNWRITTEN: &str =
+    "the days that the collector has counted were not written; after a restart it counts them again";
 
 /// What a collector begins with.
 pub struct CollectorStart {
@@ -44,22 +47,14 @@ pub struct CollectorStart {
     pub clock: ClockHandle,
 }
 
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Saved;
-
 /// See the module.
 pub struct Collector {
     machine: Machine,
     store: ShareStoreHandle,
     clock: ClockHandle,
     guard: ExitGuard,
-    path: PathBuf,
-    /// The last state that was meant for the file, for a later life.
-    kept: Arc<Mutex<Option<GcState>>>,
+    days: Keeper<GcState>,
     timer: Timer,
-    saving: bool,
-    unsaved: Option<GcState>,
     told: Option<GcReport>,
     stopping: bool,
 }
@@ -67,7 +62,7 @@ pub struct Collector {
 impl Collector {
     /// Reads the state and says how a supervisor starts the collector. Blocks for a moment.
     pub fn child(start: CollectorStart) -> ChildSpec {
-        let kept = Arc::new(Mutex::new(load(&start.state)));
+        let kept = Kept::new(start.state.clone(), load(&start.state));
         let how = (Class::Permanent, Policy::USUAL);
         let slot = Slot::new();
         ChildSpec::new(
@@ -76,18 +71,14 @@ impl Collector {
             STOP_WITHIN,
             &slot,
             move |guard| {
-                let state = *kept.lock().unwrap_or_else(PoisonError::into_inner);
                 let (now, unix) = (start.clock.now(), start.clock.unix());
                 Collector {
-                    machine: Machine::new(start.config, state, now, unix),
+                    machine: Machine::new(start.config, kept.last(), now, unix),
                     store: start.store.clone(),
                     clock: Arc::clone(&start.clock),
                     guard,
-                    path: start.state.clone(),
-                    kept: Arc::clone(&kept),
+                    days: Keeper::new(kept.clone(), UNWRITTEN),
                     timer: Timer::default(),
-                    saving: false,
-                    unsaved: None,
                     told: None,
                     stopping: false,
                 }
@@ -115,10 +106,7 @@ impl Collector {
     fn carry_out(&mut self, effect: Effect, context: &mut Context<Self>) {
         let store = self.store.clone();
         match effect {
-            Effect::Save(state) => {
-                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
-                self.unsaved = Some(state);
-            }
+            Effect::Save(state) => self.days.keep(state),
             Effect::Today(today) => {
                 if !store.set_today(today) {
                     tracing::debug!("the store has ended before it was told the day");
@@ -159,30 +147,10 @@ impl Collector {
         collector.go_on(context);
     }
 
-    /// Has the newest state written, one write at a time, on a thread that may block.
     fn save(&mut self, context: &mut Context<Self>) {
-        if self.saving {
-            return;
+        if self.days.go_on(&context.address(), |state| state.to_text()) && self.stopping {
+            context.stop();
         }
-        let Some(state) = self.unsaved.take() else {
-            if self.stopping {
-                context.stop();
-            }
-            return;
-        };
-        self.saving = true;
-        let (path, address) = (self.path.clone(), context.address());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = state_file::replace(&path, state.to_text().as_bytes()) {
-                tracing::warn!(
-                    path = %path.display(), %error,
-                    "the days that the collector has counted were not written; after a restart it counts them again"
-                );
-            }
-            if tell(&address, Saved).is_err() {
-                tracing::debug!("the collector's state was written after it ended");
-            }
-        });
     }
 
     fn tell_metrics(&mut self) {
@@ -227,7 +195,7 @@ impl Handler<Saved> for Collector {
     type Result = ();
 
     fn handle(&mut self, _: Saved, context: &mut Self::Context) {
-        self.saving = false;
+        self.days.saved();
         self.save(context);
     }
 }

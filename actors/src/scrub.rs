@@ -8,7 +8,7 @@
 //! goes on from the last place that was meant for the file.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -21,9 +21,8 @@ use truckee_grid::bucket::Bucket;
 
 use crate::answers_ping;
 use crate::clock::ClockHandle;
-use crate::gate::tell;
 use crate::metrics as names;
-use crate::state_file;
+use crate::state_file::{self, Keeper, Kept, Saved};
 use crate::store::ShareStoreHandle;
 use crate::supervise::{ChildId, ChildSpec, ExitGuard, Slot, Stop};
 use crate::timer::Timer;
@@ -62,6 +61,10 @@ impl Scrubbed for ShareStoreHandle {
     }
 }
 
+/// What follows if its place cannot be written.
+const UNWRITTEN: &str =
+    "the scrubber's place was not written; after a restart some shares are checked once more";
+
 /// What a scrubber begins with.
 pub struct ScrubberStart {
     /// How fast.
@@ -76,22 +79,14 @@ pub struct ScrubberStart {
     pub chance: u64,
 }
 
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Saved;
-
 /// See the module.
 pub struct Scrubber {
     machine: Scrub,
     store: Arc<dyn Scrubbed>,
     clock: ClockHandle,
     guard: ExitGuard,
-    place: PathBuf,
-    /// The last place that was meant for the file, for a later life.
-    kept: Arc<Mutex<Option<Cursor>>>,
+    place: Keeper<Cursor>,
     timer: Timer,
-    saving: bool,
-    unsaved: Option<Cursor>,
     told: Option<ScrubReport>,
     stopping: bool,
 }
@@ -99,22 +94,18 @@ pub struct Scrubber {
 impl Scrubber {
     /// Reads the place and says how a supervisor starts the scrubber. Blocks for a moment.
     pub fn child(start: ScrubberStart) -> ChildSpec {
-        let kept = Arc::new(Mutex::new(load(&start.place)));
+        let kept = Kept::new(start.place.clone(), load(&start.place));
         let how = (Class::Permanent, Policy::USUAL);
         let slot = Slot::new();
         ChildSpec::new(ChildId::only("scrubber"), how, STOP_WITHIN, &slot, move |guard| {
-            let place = *kept.lock().unwrap_or_else(PoisonError::into_inner);
             let (now, unix) = (start.clock.now(), start.clock.unix());
             Scrubber {
-                machine: Scrub::new(start.config, place, start.chance, now, unix),
+                machine: Scrub::new(start.config, kept.last(), start.chance, now, unix),
                 store: Arc::clone(&start.store),
                 clock: Arc::clone(&start.clock),
                 guard,
-                place: start.place.clone(),
-                kept: Arc::clone(&kept),
+                place: Keeper::new(kept.clone(), UNWRITTEN),
                 timer: Timer::default(),
-                saving: false,
-                unsaved: None,
                 told: None,
                 stopping: false,
             }
@@ -141,10 +132,7 @@ impl Scrubber {
                         scrubber.go_on(context);
                     }));
                 }
-                Effect::Save(place) => {
-                    *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
-                    self.unsaved = Some(place);
-                }
+                Effect::Save(place) => self.place.keep(place),
                 Effect::RoundDone(report) => log(&report),
             }
         }
@@ -160,30 +148,10 @@ impl Scrubber {
         self.save(context);
     }
 
-    /// Has the newest place written, one write at a time, on a thread that may block.
     fn save(&mut self, context: &mut Context<Self>) {
-        if self.saving {
-            return;
+        if self.place.go_on(&context.address(), |place| place.to_text()) && self.stopping {
+            context.stop();
         }
-        let Some(place) = self.unsaved.take() else {
-            if self.stopping {
-                context.stop();
-            }
-            return;
-        };
-        self.saving = true;
-        let (path, address) = (self.place.clone(), context.address());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = state_file::replace(&path, place.to_text().as_bytes()) {
-                tracing::warn!(
-                    path = %path.display(), %error,
-                    "the scrubber's place was not written; after a restart some shares are checked once more"
-                );
-            }
-            if tell(&address, Saved).is_err() {
-                tracing::debug!("the scrubber's place was written after it ended");
-            }
-        });
     }
 
     fn tell_metrics(&mut self) {
@@ -262,7 +230,7 @@ impl Handler<Saved> for Scrubber {
     type Result = ();
 
     fn handle(&mut self, _: Saved, context: &mut Self::Context) {
-        self.saving = false;
+        self.place.saved();
         self.save(context);
     }
 }

@@ -1,10 +1,15 @@
-//! Small files of state in a node's directory: read with a bound, and replaced whole.
+//! Small files of state in a node's directory: read with a bound, and replaced whole; and the [`Keeper`] by which an actor keeps
+//! its state in one, over its own lives and those of the process.
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+mod keeper;
+
+pub(crate) use self::keeper::{Keeper, Kept, Saved};
 
 /// For the node's user alone.
 const MODE: u32 = 0o600;

@@ -11,6 +11,7 @@ use truckee_wire::message::{Lane, LeasesRenewed, RenewLeases, Request, Response,
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
+use crate::gate::tell;
 use crate::inbound::{Asker, CancelFlag, Inbound, InboundHandler, LinkId, Responder};
 use crate::store::testing::{Sample, sample};
 use crate::store::{Disk, DiskPool, FileDisk, ShareStore};

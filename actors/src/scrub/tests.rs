@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::{Mutex, PoisonError};
 
 use actix::Addr;
 use tempfile::TempDir;
@@ -13,6 +14,7 @@ use truckee_grid::params::Coding;
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
+use crate::gate::tell;
 use crate::supervise::{Health, Settled, StartChild, Supervisor, stop_all};
 use crate::testing::Counts;
 
