@@ -76,12 +76,27 @@ fn at_the_default_pace_nothing_is_lost_and_the_same_seed_is_the_same_run() {
     assert_eq!(outcome, run(&params), "seed {}", params.seed);
 }
 
+#[test]
+fn hundreds_of_nodes_heal_what_their_disks_lose() {
+    let params = Params {
+        nodes: 300,
+        files: 300,
+        deaths_per_year: 6.0,
+        time: Duration::from_secs(15 * 86_400),
+        ..small()
+    };
+    let outcome = run(&params);
+    assert_eq!(outcome.lost, 0, "seed {}: {outcome:?}", params.seed);
+    assert!(outcome.deaths > 30 && outcome.mended > 50, "{outcome:?}");
+    assert!(outcome.least_shares >= 6, "{outcome:?}");
+}
+
 /// All of the handbook.
 fn large() -> Params {
     Params {
         seed: 2026,
-        nodes: 100,
-        files: 1000,
+        nodes: 200,
+        files: 2000,
         share_bytes: 5_000_000_000,
         time: Duration::from_secs(73 * 86_400),
         ..small()

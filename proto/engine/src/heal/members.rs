@@ -49,6 +49,8 @@ struct Known {
     away_since: Option<Mono>,
     /// What it said last, if it answered in the last round.
     inventory: Option<Inventory>,
+    /// Whether it was being emptied when it answered last.
+    was_draining: bool,
 }
 
 /// See the module.
@@ -86,6 +88,7 @@ impl Members {
                     reachable,
                     away_since: None,
                     inventory: None,
+                    was_draining: false,
                 }
             });
             known.member.zone.clone_from(&member.zone);
@@ -111,6 +114,7 @@ impl Members {
         match inventory {
             Some(inventory) => {
                 known.away_since = None;
+                known.was_draining = inventory.draining;
                 known.inventory = Some(inventory);
             }
             None => known.away(now),
@@ -234,9 +238,12 @@ fn count_of(inventory: &Inventory, bucket: Bucket) -> u32 {
 }
 
 impl Known {
-    /// A node that was never heard may hold something too.
+    /// A node that was never heard may hold something too. One that was emptied went to stay away, and what it held counted for
+    /// nothing before.
     fn is_in_grace(&self, now: Mono, grace: Duration) -> bool {
-        self.inventory.is_none() && self.away_since.is_none_or(|since| now < since + grace)
+        self.inventory.is_none()
+            && !self.was_draining
+            && self.away_since.is_none_or(|since| now < since + grace)
     }
 
     fn away(&mut self, now: Mono) {

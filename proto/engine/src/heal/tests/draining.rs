@@ -114,6 +114,27 @@ fn what_a_draining_node_holds_is_made_again_elsewhere_and_stays() {
 }
 
 #[test]
+fn a_node_that_was_emptied_and_has_gone_stands_in_for_nothing_that_others_lose() {
+    let mut grid = quiet(12);
+    drain(&mut grid, 4, true);
+    grid.pass(20 * MINUTE);
+    grid.kill(4);
+    grid.pass(2 * MINUTE);
+    let lost: Vec<SharePlace> = grid.peers[&7].shares.iter().copied().collect();
+    for place in &lost {
+        grid.peers.get_mut(&7).expect("there").lose(place);
+    }
+    assert!(lost.len() > 80);
+    grid.pass(8 * MINUTE);
+    let whole = |place: &&SharePlace| grid.holders(&place.si).len() == grid.coding.n();
+    assert_eq!(
+        lost.iter().filter(whole).count(),
+        lost.len(),
+        "within the grace time"
+    );
+}
+
+#[test]
 fn a_node_that_stays_after_all_is_as_good_as_before() {
     let mut grid = quiet(12);
     drain(&mut grid, 4, true);
