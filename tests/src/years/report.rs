@@ -232,7 +232,7 @@ fn draw_line(svg: &mut String, index: usize, rate: f64, points: &[(f64, f64)]) {
     let y = TOP + 20.0 * index as f64 + 10.0;
     let _written = writeln!(
         svg,
-        "<text x=\"{}\" y=\"{y}\" fill=\"{colour}\">● {rate} deaths a disk</text>",
+        "<text x=\"{}\" y=\"{y}\" fill=\"{colour}\">● dies {rate} × a year</text>",
         RIGHT + 16.0
     );
 }
