@@ -234,6 +234,9 @@ pub(crate) struct LoadArgs {
     /// Files in each round
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) files: u64,
+    /// Bytes of each part that `range` gets from places in the files [default: 1MiB, or the size of the files if that is less]
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", hide_default_value = true, value_parser = crate::load::size::parse)]
+    pub(crate) part: u64,
     /// Clients at work at the same time
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) clients: u16,
@@ -243,7 +246,7 @@ pub(crate) struct LoadArgs {
     /// Rounds before that, of at most 64 MiB and 100 files, which are not measured
     #[arg(long, value_name = "ROUNDS", default_value = "1")]
     pub(crate) warmup: u16,
-    /// What to measure; get needs put for its caps
+    /// What to measure; the others need put for its caps
     #[arg(long, value_name = "OP", value_delimiter = ',', default_values = ["put", "get"])]
     pub(crate) op: Vec<crate::load::Operation>,
     /// Measure the rows of the README's table instead: 1 GiB, and 1,000 files of 1 KiB with 1 and 16 clients

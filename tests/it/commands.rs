@@ -124,6 +124,10 @@ fn load_measures_and_compares() {
         "2",
         "--repeat",
         "2",
+        "--op",
+        "range,put,get",
+        "--part",
+        "10KiB",
         "--json",
         "--cluster",
     ];
@@ -142,5 +146,24 @@ fn load_measures_and_compares() {
         assert!(outcome["gateway_peak_bytes"].as_u64().unwrap() > 0, "{outcome}");
         assert!(outcome["latency_ms"]["p99"].as_f64().unwrap() > 0.0, "{outcome}");
     }
-    assert_eq!(value["outcomes"].as_array().unwrap().len(), 2, "put and get");
+    let outcomes = value["outcomes"].as_array().unwrap().iter();
+    let measured: Vec<(&str, Option<u64>, Option<u64>)> = outcomes
+        .map(|outcome| {
+            let word = outcome["operation"].as_str().unwrap();
+            (
+                word,
+                outcome["requests"].as_u64(),
+                outcome["request_bytes"].as_u64(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        measured,
+        [
+            ("put", Some(4), Some(102_400)),
+            ("get", Some(4), Some(102_400)),
+            ("range", Some(256), Some(10_240)),
+        ],
+        "in the order in which they can be"
+    );
 }

@@ -33,6 +33,12 @@ const WARMUP_BYTES_MAX: u64 = 64 << 20;
 /// Most files of a warm-up round.
 const WARMUP_FILES_MAX: u64 = 100;
 
+/// Parts that are got of each file in a round: enough for percentiles.
+const PARTS: u64 = 64;
+
+/// Bytes of each part in the README's table.
+const TABLE_PART_BYTES: u64 = 1 << 20;
+
 /// What is done with the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
@@ -40,6 +46,8 @@ pub enum Operation {
     Put,
     /// Download and compare.
     Get,
+    /// Get parts of the files, at places that the seed gives, and compare.
+    Range,
 }
 
 impl Operation {
@@ -47,6 +55,7 @@ impl Operation {
         match self {
             Operation::Put => "put",
             Operation::Get => "get",
+            Operation::Range => "range",
         }
     }
 }
@@ -60,26 +69,46 @@ pub(crate) struct Workload {
     pub(crate) files: u64,
     /// Clients at work at the same time.
     pub(crate) clients: u16,
+    /// Bytes of each part that [`Operation::Range`] gets.
+    pub(crate) part_bytes: u64,
+}
+
+impl Workload {
+    /// Requests of one round.
+    pub(crate) fn requests(&self, operation: Operation) -> u64 {
+        match operation {
+            Operation::Put | Operation::Get => self.files,
+            Operation::Range => self.files.saturating_mul(PARTS),
+        }
+    }
+
+    /// Bytes of each request.
+    pub(crate) fn request_bytes(&self, operation: Operation) -> u64 {
+        match operation {
+            Operation::Put | Operation::Get => self.size_bytes,
+            Operation::Range => self.part_bytes.min(self.size_bytes),
+        }
+    }
 }
 
 /// The rows of the README's table.
-const TABLE: [Workload; 3] = [
-    Workload {
-        size_bytes: 1 << 30,
-        files: 1,
-        clients: 1,
-    },
-    Workload {
-        size_bytes: 1 << 10,
-        files: 1_000,
-        clients: 1,
-    },
-    Workload {
-        size_bytes: 1 << 10,
-        files: 1_000,
-        clients: 16,
-    },
+const TABLE: [(Workload, &[Operation]); 3] = [
+    (
+        row(1 << 30, 1, 1),
+        &[Operation::Put, Operation::Get, Operation::Range],
+    ),
+    (row(1 << 10, 1_000, 1), &[Operation::Put, Operation::Get]),
+    (row(1 << 10, 1_000, 16), &[Operation::Put, Operation::Get]),
 ];
+
+const fn row(size_bytes: u64, files: u64, clients: u16) -> Workload {
+    Workload {
+        size_bytes,
+        files,
+        clients,
+        part_bytes: TABLE_PART_BYTES,
+    }
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
@@ -98,15 +127,17 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
         seed,
         round: 0,
     };
-    let given = [Workload {
+    let given = Workload {
         size_bytes: args.size,
         files: args.files,
         clients: args.clients,
-    }];
-    let workloads: &[Workload] = if args.table { &TABLE } else { &given };
+        part_bytes: args.part,
+    };
+    let given = [(given, operations.as_slice())];
+    let workloads: &[(Workload, &[Operation])] = if args.table { &TABLE } else { &given };
     let mut outcomes = Vec::new();
-    for work in workloads {
-        outcomes.extend(bench.measure(work, &operations)?);
+    for (work, operations) in workloads {
+        outcomes.extend(bench.measure(work, operations)?);
     }
     if args.json {
         let all: Vec<_> = outcomes.iter().map(Outcome::json).collect();
@@ -135,18 +166,22 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
 /// The operations in the order in which they make sense.
 fn operations(args: &LoadArgs) -> Result<Vec<Operation>, CliError> {
     if !args.op.contains(&Operation::Put) {
+        let asked: Vec<&str> = args.op.iter().map(|operation| operation.word()).collect();
         return Err(CliError::Usage {
             what: "--op",
-            value: "get".into(),
+            value: asked.join(","),
             hint: "a download needs the caps of an upload; use --op put,get".into(),
         });
     }
-    let get = args.op.contains(&Operation::Get);
-    Ok(if get {
-        vec![Operation::Put, Operation::Get]
-    } else {
-        vec![Operation::Put]
-    })
+    if args.op.contains(&Operation::Range) && (args.part == 0 || args.size == 0) {
+        return Err(CliError::Usage {
+            what: if args.part == 0 { "--part" } else { "--size" },
+            value: "0".into(),
+            hint: "a part of a file has at least one byte".into(),
+        });
+    }
+    let in_order = [Operation::Put, Operation::Get, Operation::Range].into_iter();
+    Ok(in_order.filter(|operation| args.op.contains(operation)).collect())
 }
 
 fn seed_from_clock() -> u64 {
@@ -172,7 +207,7 @@ impl Bench<'_> {
         let warmup = Workload {
             size_bytes: work.size_bytes.min(WARMUP_BYTES_MAX),
             files: work.files.min(WARMUP_FILES_MAX),
-            clients: work.clients,
+            ..*work
         };
         for _ in 0..self.args.warmup {
             self.round(&warmup, operations, "warm-up")?;
@@ -208,13 +243,16 @@ impl Bench<'_> {
         for operation in operations {
             let bar = transfer_bar(
                 operation.word(),
-                Some(work.size_bytes.saturating_mul(work.files)),
+                Some(
+                    work.request_bytes(*operation)
+                        .saturating_mul(work.requests(*operation)),
+                ),
                 self.args.json,
             );
             bar.set_prefix(format!(
                 "{kind} {} × {} ",
-                work.files,
-                bytes_text(work.size_bytes)
+                work.requests(*operation),
+                bytes_text(work.request_bytes(*operation))
             ));
             let measured = round::run(*operation, work, &mut files, self.url, self.nodes, &bar);
             bar.finish_and_clear();

@@ -31,7 +31,11 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn total_bytes(&self) -> f64 {
-        self.work.size_bytes as f64 * self.work.files as f64
+        self.work.request_bytes(self.operation) as f64 * self.requests()
+    }
+
+    fn requests(&self) -> f64 {
+        self.work.requests(self.operation) as f64
     }
 
     fn is_disturbed(round: &Round, nodes_seen: bool) -> bool {
@@ -93,8 +97,16 @@ impl Outcome {
         let verb = match self.operation {
             Operation::Put => "upload",
             Operation::Get => "download",
+            Operation::Range => "parts of",
         };
-        let size = bytes_text(self.work.size_bytes);
+        let whole = bytes_text(self.work.size_bytes);
+        let size = match self.operation {
+            Operation::Put | Operation::Get => whole,
+            Operation::Range => {
+                let part = bytes_text(self.work.request_bytes(self.operation));
+                format!("{whole}, {} of {part}", self.work.requests(self.operation))
+            }
+        };
         let files = if self.work.files == 1 {
             String::new()
         } else {
@@ -134,15 +146,15 @@ impl Outcome {
     /// CPU of all nodes: per GiB for large files, per file for small ones.
     fn cpu_text(&self) -> String {
         let seconds = self.spread(|round| round.cpu.nodes).median;
-        if self.work.size_bytes >= LARGE_BYTES {
+        if self.work.request_bytes(self.operation) >= LARGE_BYTES {
             return format!("{:.1} s/GiB", seconds * GIB / self.total_bytes());
         }
-        format!("{:.1} ms/file", seconds * 1e3 / self.work.files as f64)
+        format!("{:.1} ms/file", seconds * 1e3 / self.requests())
     }
 
     /// Bytes per second for large files, files per second for small ones.
     fn speed_text(&self) -> String {
-        if self.work.size_bytes >= LARGE_BYTES {
+        if self.work.request_bytes(self.operation) >= LARGE_BYTES {
             let spread = self.spread(|round| self.total_bytes() / round.seconds / MIB);
             let mb = spread.median * MIB / 1e6;
             return format!(
@@ -150,7 +162,7 @@ impl Outcome {
                 spread.median, spread.min, spread.max
             );
         }
-        let spread = self.spread(|round| self.work.files as f64 / round.seconds);
+        let spread = self.spread(|round| self.requests() / round.seconds);
         format!(
             "{:.0} files/s [{:.0}–{:.0}]",
             spread.median, spread.min, spread.max
@@ -160,7 +172,7 @@ impl Outcome {
     /// Everything, for programs.
     pub(crate) fn json(&self) -> Value {
         let bytes_per_second = self.spread(|round| self.total_bytes() / round.seconds);
-        let files_per_second = self.spread(|round| self.work.files as f64 / round.seconds);
+        let files_per_second = self.spread(|round| self.requests() / round.seconds);
         let spread =
             |spread: Spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max });
         let latency = self.latencies().map(|all| {
@@ -175,6 +187,8 @@ impl Outcome {
             "operation": self.operation.word(),
             "size_bytes": self.work.size_bytes,
             "files": self.work.files,
+            "requests": self.work.requests(self.operation),
+            "request_bytes": self.work.request_bytes(self.operation),
             "clients": self.work.clients,
             "bytes_per_second": spread(bytes_per_second),
             "files_per_second": spread(files_per_second),
@@ -258,6 +272,7 @@ mod tests {
             size_bytes: 1 << 30,
             files: 1,
             clients: 1,
+            part_bytes: 1 << 20,
         };
         Outcome {
             operation: Operation::Put,

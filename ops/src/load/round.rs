@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 
 use crate::error::CliError;
 use crate::http::{Gateway, PutChoice};
-use crate::load::content::{Content, file_seed};
+use crate::load::content::{Content, file_seed, mix};
 use crate::load::procs::{self, Cpu, Nodes};
 use crate::load::{Operation, Workload};
 use crate::output::Counted;
@@ -53,6 +53,38 @@ impl Files {
     fn content(&self, file: u64, length_bytes: u64) -> Content {
         Content::new(file_seed(self.seed, self.round, file), length_bytes)
     }
+
+    fn whole(&self, file: u64, work: &Workload) -> Wanted<'_> {
+        Wanted {
+            cap: &self.caps[file as usize],
+            file,
+            content: self.content(file, work.size_bytes),
+            range: None,
+        }
+    }
+
+    /// Part number `request` of a round: of one file after the other, at a place that follows from the seed.
+    fn part(&self, request: u64, work: &Workload) -> Wanted<'_> {
+        let file = request % work.files;
+        let seed = file_seed(self.seed, self.round, file);
+        let length = work.request_bytes(Operation::Range);
+        let from = mix(seed.wrapping_add(request)) % (work.size_bytes - length + 1);
+        Wanted {
+            cap: &self.caps[file as usize],
+            file,
+            content: Content::part(seed, from, from + length),
+            range: Some((from, Some(length))),
+        }
+    }
+}
+
+/// What is to be got, and what it must be.
+struct Wanted<'f> {
+    cap: &'f str,
+    file: u64,
+    content: Content,
+    /// Of the whole file if there is none.
+    range: Option<(u64, Option<u64>)>,
 }
 
 /// Does one round of `operation` and measures it.
@@ -133,21 +165,17 @@ fn client(
     let mut scratch = (vec![0; READ_BYTES], Vec::new());
     while !failed.load(Ordering::Relaxed) {
         let file = next.fetch_add(1, Ordering::Relaxed);
-        if file >= work.files {
+        if file >= work.requests(operation) {
             break;
         }
-        let content = files.content(file, work.size_bytes);
         let started = Instant::now();
         let cap = match operation {
-            Operation::Put => put(&gateway, content, work.size_bytes, bar),
-            Operation::Get => get(
-                &gateway,
-                &files.caps[file as usize],
-                file,
-                content,
-                &mut scratch,
-                bar,
-            ),
+            Operation::Put => {
+                let content = files.content(file, work.size_bytes);
+                put(&gateway, content, work.size_bytes, bar)
+            }
+            Operation::Get => get(&gateway, files.whole(file, work), &mut scratch, bar),
+            Operation::Range => get(&gateway, files.part(file, work), &mut scratch, bar),
         };
         let cap = cap.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
         all.push(Done {
@@ -171,13 +199,17 @@ fn put(
 
 fn get(
     gateway: &Gateway,
-    cap: &str,
-    file: u64,
-    mut content: Content,
+    wanted: Wanted<'_>,
     (buffer, scratch): &mut (Vec<u8>, Vec<u8>),
     bar: &ProgressBar,
 ) -> Result<String, CliError> {
-    let mut reader = gateway.get(cap, None)?.into_reader();
+    let Wanted {
+        cap,
+        file,
+        mut content,
+        range,
+    } = wanted;
+    let mut reader = gateway.get(cap, range)?.into_reader();
     let mut got_bytes = 0;
     loop {
         let got = reader
