@@ -129,14 +129,14 @@ pub enum CliError {
         log: PathBuf,
     },
     /// A child process lives but does not become ready.
-    #[error("{what} after {} s; look into {}", waited.as_secs(), log.display())]
+    #[error("{what} after {} s; look into {log}", waited.as_secs())]
     NotReady {
         /// Who or what is missing.
         what: String,
         /// How long it had.
         waited: Duration,
         /// The log to look into.
-        log: PathBuf,
+        log: String,
     },
     /// The start was interrupted by a signal.
     #[error("interrupted while starting; all nodes were stopped")]
@@ -259,19 +259,30 @@ pub enum CliError {
         not_renewed: u64,
     },
     /// Another `truckee chaos` is at work on the same cluster.
-    #[error("another `truckee chaos` is at work on {}; let it end, or give another cluster", dir.display())]
+    #[error("another `truckee chaos` is at work on {}; let it end, or give another cluster", of.display())]
     ChaosInUse {
-        /// The cluster's directory.
-        dir: PathBuf,
+        /// The cluster's directory, or the grid's inventory.
+        of: PathBuf,
     },
     /// An earlier run was killed and left things that must be undone first.
     #[error(
-        "an earlier `truckee chaos` was killed before it had undone what it did; run `truckee chaos --heal --cluster {}` first",
-        dir.display()
+        "an earlier `truckee chaos` was killed before it had undone what it did; run `truckee chaos --heal {heal}` first"
     )]
     Unhealed {
-        /// The cluster's directory.
-        dir: PathBuf,
+        /// The option that names the cluster, with its value.
+        heal: String,
+    },
+    /// The inventory of a grid is not as it must be.
+    #[error("{sentences}")]
+    Inventory {
+        /// One for each thing that is wrong.
+        sentences: String,
+    },
+    /// A grid on other machines is not as it must be before an attack.
+    #[error("nothing was attacked: {}", reasons.join("; "))]
+    Unfit {
+        /// What keeps it from being attacked, each with its node.
+        reasons: Vec<String>,
     },
     /// No cluster runs in the directory that was given.
     #[error("no cluster runs in {}; start one there with `truckee up --dir`, or leave --cluster out", dir.display())]
@@ -365,8 +376,8 @@ impl CliError {
             } => Exit::Partly,
             CliError::NotRenewed { .. } => Exit::NotFound,
             CliError::ClusterInUse { .. } | CliError::Shrink { .. } => Exit::Refused,
-            CliError::ChaosInUse { .. } | CliError::Unhealed { .. } => Exit::Refused,
-            CliError::NoCluster { .. } => Exit::Usage,
+            CliError::ChaosInUse { .. } | CliError::Unhealed { .. } | CliError::Unfit { .. } => Exit::Refused,
+            CliError::NoCluster { .. } | CliError::Inventory { .. } => Exit::Usage,
             CliError::Control(ControlError::NotRunning(_) | ControlError::NoAnswer { .. }) => {
                 Exit::Unreachable
             }

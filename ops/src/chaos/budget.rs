@@ -29,15 +29,12 @@ pub(crate) struct Harm {
 }
 
 impl Harm {
-    /// Of one fault.
+    /// Of one fault. A node with several roles is away in all of them.
     pub(crate) fn of(fault: &Fault, shape: &Shape) -> Harm {
         let names = owned(fault, shape);
         let is_peer = |name: &&String| shape.peers.contains(name);
         let peers: BTreeSet<String> = names.iter().filter(is_peer).cloned().collect();
-        let away = !matches!(
-            fault.kind,
-            Kind::Flip | Kind::Truncate | Kind::Fill | Kind::Introducer | Kind::Mend
-        );
+        let away = !matches!(fault.kind, Kind::Flip | Kind::Truncate | Kind::Fill | Kind::Mend);
         let none = BTreeSet::new;
         Harm {
             unread: if away { peers.clone() } else { none() },
@@ -49,8 +46,8 @@ impl Harm {
             damaged: if fault.kind.damages() { peers } else { none() },
             in_turn: fault.kind == Kind::Rolling,
             no_drive: fault.kind == Kind::Rolling || names.iter().any(|name| shape.vdrives.contains(name)),
-            no_gateway: matches!(fault.kind, Kind::Gateway | Kind::Rolling)
-                || (fault.kind == Kind::Skew && shape.gateway.iter().any(|name| names.contains(name))),
+            no_gateway: fault.kind == Kind::Rolling
+                || (away && shape.gateway.iter().any(|name| names.contains(name))),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::attack::{clock, disk};
 use super::net::{Doors, Proxies};
 use super::patience::Patience;
 use super::shape::Means;
-use super::undo::{Undo, take_lock};
+use super::undo::{Traces, Undo};
 use crate::cluster::layout::{GATEWAY, INTRODUCER, VDRIVE};
 use crate::cluster::process::log_path;
 use crate::cluster::up::Cluster;
@@ -63,8 +63,9 @@ pub(crate) fn start(wanted: &Wanted<'_>, patience: &Patience) -> Result<Own, Cli
     };
     let mut cluster = Cluster::open(&dir, wanted.peers)?;
     let dir = cluster.layout.dir().to_owned();
-    let lock = take_lock(&dir)?;
-    let mut undo = Undo::new(&dir, true);
+    let traces = Traces::inside(&dir);
+    let lock = traces.take_lock()?;
+    let mut undo = Undo::new(&traces, true);
     let mut means = Means::default();
     for name in cluster.layout.storage_names() {
         cluster.layout.special.entry(name).or_default().heal_seconds = Some(HEAL_SECONDS);

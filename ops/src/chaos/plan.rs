@@ -158,7 +158,8 @@ impl<'a> Planner<'a> {
         }
         let targets = self.targets(kind);
         if targets.is_empty() {
-            return Some("the cluster has no node for it".to_owned());
+            let spared = self.shape.why_spared(kind);
+            return Some(spared.unwrap_or_else(|| "the cluster has no node for it".to_owned()));
         }
         let room = self.over_ms().saturating_sub(self.quiet_ms());
         if self.lasts(kind).0 > room {
@@ -195,7 +196,12 @@ impl<'a> Planner<'a> {
             pairs.collect::<Vec<_>>()
         };
         match kind {
-            Kind::Kill | Kind::Restart | Kind::Wipe | Kind::Flip | Kind::Truncate => nodes(&shape.peers),
+            Kind::Kill | Kind::Restart => nodes(&shape.peers),
+            Kind::Wipe | Kind::Flip | Kind::Truncate => {
+                let peers = shape.peers.iter();
+                let allowed = peers.filter(|peer| shape.means.allow(kind, peer));
+                nodes(&allowed.cloned().collect::<Vec<_>>())
+            }
             Kind::Freeze | Kind::Slow | Kind::Throttle => nodes(&held),
             Kind::Fill => nodes(&shape.means.small_disks),
             Kind::Skew => [nodes(&held), nodes(shape.gateway.as_slice())].concat(),

@@ -1,12 +1,10 @@
-//! Finds out what a running cluster is: its nodes from `cluster.json`, its coding from the gateway, and from the metrics of
+//! Finds out what a running cluster is: from its nodes who there is, its coding from the gateway, and from the metrics of
 //! its storage peers whether they mend lost shares by themselves.
 
 use std::time::Duration;
 
-use truckee_nodes::RunFile;
-
+use super::attack::hand::Node;
 use super::shape::{Means, Shape};
-use crate::cluster::file::NodeEntry;
 use crate::error::CliError;
 use crate::http::Gateway;
 
@@ -20,7 +18,7 @@ const METRICS_WITHIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the gateway does not answer, or does not say how it codes.
-pub(crate) fn shape(gateway: &Gateway, nodes: &[NodeEntry], means: Means) -> Result<Shape, CliError> {
+pub(crate) fn shape(gateway: &Gateway, nodes: &[Node], means: Means) -> Result<Shape, CliError> {
     let welcome = gateway.json("/?t=json")?;
     let number = |key: &str| {
         let number = welcome["truckee"][key].as_u64();
@@ -29,7 +27,7 @@ pub(crate) fn shape(gateway: &Gateway, nodes: &[NodeEntry], means: Means) -> Res
             .ok_or_else(|| gateway.odd("no word on how it codes files"))
     };
     let with_role = |role: &str| {
-        let has = |node: &&NodeEntry| node.roles.iter().any(|other| other == role);
+        let has = |node: &&Node| node.roles.iter().any(|other| other == role);
         let mut names: Vec<String> = nodes.iter().filter(has).map(|node| node.name.clone()).collect();
         names.sort();
         names
@@ -48,7 +46,7 @@ pub(crate) fn shape(gateway: &Gateway, nodes: &[NodeEntry], means: Means) -> Res
 }
 
 /// Whether every storage peer says that it repairs.
-fn heals(nodes: &[NodeEntry]) -> bool {
+fn heals(nodes: &[Node]) -> bool {
     let mut peers = nodes
         .iter()
         .filter(|node| node.roles.iter().any(|role| role == "storage"))
@@ -56,9 +54,10 @@ fn heals(nodes: &[NodeEntry]) -> bool {
     peers.peek().is_some() && peers.all(|node| metrics(node).is_some_and(|page| is_of_repair(&page)))
 }
 
-fn metrics(node: &NodeEntry) -> Option<String> {
-    let address = RunFile::read(&node.dir).ok()??.metrics?;
-    let asked = Gateway::at(&address.to_string()).ok()?.impatient(METRICS_WITHIN);
+fn metrics(node: &Node) -> Option<String> {
+    let asked = Gateway::at(node.metrics.as_ref()?)
+        .ok()?
+        .impatient(METRICS_WITHIN);
     asked.page("/metrics").ok()
 }
 

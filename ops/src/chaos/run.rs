@@ -1,7 +1,6 @@
 //! The command from its first line to its last.
 
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -39,7 +38,7 @@ const SEEDS: u64 = 1_000_000;
 /// Runs the command.
 pub(crate) fn run(args: &ChaosArgs) -> Result<(), CliError> {
     if args.heal {
-        return heal::heal(&args.cluster());
+        return heal::heal(args);
     }
     let outcome = attacked(args, Patience::new(Signals::install()?))?;
     tell(args, &outcome)?;
@@ -51,7 +50,7 @@ fn attacked(args: &ChaosArgs, mut patience: Patience) -> Result<Outcome, CliErro
     let started = Instant::now();
     let seed = args.seed.unwrap_or_else(seed_from_clock);
     let ground = ground(args, seed, &patience)?;
-    let (dir, temporary, own) = (ground.dir.clone(), ground.temporary, ground.fleet.own.is_some());
+    let (dir, temporary, own) = (ground.dir.clone(), ground.temporary, ground.fleet.hand.is_own());
     // The links outlive the nodes: what these say to each other at their end passes through them.
     let (fleet, _links, outcome) = assault(args, seed, ground, &mut patience);
     let kept = !temporary || !matches!(&outcome, Ok(outcome) if is_clean(outcome));
@@ -87,9 +86,9 @@ fn assault(
     ground: Ground,
     patience: &mut Patience,
 ) -> (Fleet, Option<Proxies>, Result<Outcome, CliError>) {
-    let entries: Vec<_> = ground.fleet.entries().cloned().collect();
+    let nodes = ground.fleet.hand.nodes();
     let world = Arc::new(World::new(seed));
-    let prepared = probe::shape(&ground.gateway, &entries, ground.means.clone())
+    let prepared = probe::shape(&ground.gateway, &nodes, ground.means.clone())
         .and_then(|shape| first_folders(&world, &ground.gateway).map(|()| shape));
     let shape = match prepared {
         Ok(shape) => shape,
@@ -106,12 +105,11 @@ fn assault(
     if !args.json {
         announce(&ground, &shape, &plan, seed);
     }
-    let aside = ground.dir.join("chaos-removed").join(format!("{seed}"));
     let (nodes, links, loud) = (ground.fleet, ground.proxies, !args.json);
-    let mut attack = Attack::new(&world, &shape, nodes, links, &ground.gateway, aside, loud);
+    let mut attack = Attack::new(&world, &shape, nodes, links, &ground.gateway, loud);
     let run = Run {
         args,
-        dir: &ground.dir,
+        place: &ground.place,
         world: &world,
         shape: &shape,
         gateway: &ground.gateway,
@@ -125,7 +123,7 @@ fn assault(
 /// What stays the same over a run.
 struct Run<'a> {
     args: &'a ChaosArgs,
-    dir: &'a Path,
+    place: &'a str,
     world: &'a Arc<World>,
     shape: &'a Shape,
     gateway: &'a Gateway,
@@ -163,10 +161,9 @@ impl Run<'_> {
         }
         self.world.state().record.close(lasted);
         attack.tell("all is healed; every file and directory is looked at once more".to_owned());
-        let dirs: Vec<PathBuf> = attack.fleet.entries().map(|entry| entry.dir.clone()).collect();
         let facts = Facts {
             k: self.shape.k,
-            whole: (!dirs.is_empty()).then(|| attack.damage.whole(dirs.iter().map(PathBuf::as_path))),
+            whole: attack.whole()?,
             beyond: self.args.beyond,
         };
         let verdict = last_look(self.world, self.gateway, facts, patience)?;
@@ -177,16 +174,11 @@ impl Run<'_> {
     /// Everything that there is to tell.
     fn outcome(&self, fought: Fought, attack: &mut Attack<'_>, ended_early: bool) -> Outcome {
         let args = self.args;
-        let place = if args.cluster.is_some() {
-            "the cluster"
-        } else {
-            "a cluster of its own"
-        };
         let mut state = self.world.state();
         Outcome {
             seed: self.world.seed,
             again: args.again(self.world.seed),
-            place: format!("{place} in {}", self.dir.display()),
+            place: self.place.to_owned(),
             clients: args.clients,
             at_once: usize::from(args.at_once),
             beyond: args.beyond,
@@ -198,7 +190,7 @@ impl Run<'_> {
             changes: (state.names.acknowledged, state.names.lost),
             verdict: fought.verdict,
             troubles: std::mem::take(&mut attack.troubles),
-            notes: notes(args, attack),
+            notes: notes(attack),
             ended_early,
             attack: fought.lasted,
             took: Duration::ZERO,
@@ -207,15 +199,16 @@ impl Run<'_> {
 }
 
 /// What a reader should know of how far the attack went.
-fn notes(args: &ChaosArgs, attack: &Attack<'_>) -> Vec<String> {
+fn notes(attack: &Attack<'_>) -> Vec<String> {
     let unknown = attack.proxies.as_ref().map_or(0, Proxies::unknown);
     let links = (unknown > 0).then(|| {
         format!(
             "{unknown} links could not be told apart by who dialled: faults between two nodes passed them by"
         )
     });
-    let moved = attack.damage.moved.iter().filter(|_| args.cluster.is_some());
-    let moved = moved.map(|path| format!("shares that were taken away are in {}", path.display()));
+    let own = attack.fleet.hand.is_own();
+    let moved = attack.damage.moved.iter().filter(|_| !own);
+    let moved = moved.map(|place| format!("shares that were taken away are in {place}"));
     links.into_iter().chain(moved).collect()
 }
 

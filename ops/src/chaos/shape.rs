@@ -3,7 +3,11 @@
 //! Pure: how it is found out stands in [`super::probe`]. Two clusters of the same shape get the same schedule from the same
 //! seed.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+
+use super::fault::Kind;
 
 /// What can be done to this cluster, and why something cannot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -16,6 +20,23 @@ pub(crate) struct Means {
     pub(crate) no_small_disks: Option<String>,
     /// Why clocks cannot be set wrong; none if they can.
     pub(crate) no_clocks: Option<String>,
+    /// Peers whose shares must not be damaged, or cannot be.
+    pub(crate) unharmed: BTreeSet<String>,
+    /// Peers that must not be wiped, or cannot be.
+    pub(crate) unwiped: BTreeSet<String>,
+    /// Why there are such peers.
+    pub(crate) why_spared: Option<String>,
+}
+
+impl Means {
+    /// Whether a peer may be hit by a kind of fault, as far as its shares are concerned.
+    pub(crate) fn allow(&self, kind: Kind, peer: &str) -> bool {
+        match kind {
+            Kind::Flip | Kind::Truncate => !self.unharmed.contains(peer),
+            Kind::Wipe | Kind::Ruin => !self.unwiped.contains(peer),
+            _ => true,
+        }
+    }
 }
 
 /// The shape of a cluster.
@@ -59,11 +80,18 @@ impl Shape {
         (self.peers.len() > 1 && most > self.bearable()).then_some(most)
     }
 
-    /// Every node, in the order in which a rolling restart takes them.
+    /// Why the shares of every peer are spared by a kind of fault; none if they are not.
+    pub(crate) fn why_spared(&self, kind: Kind) -> Option<String> {
+        let spared = self.peers.iter().all(|peer| !self.means.allow(kind, peer));
+        self.means.why_spared.clone().filter(|_| spared)
+    }
+
+    /// Every node, in the order in which a rolling restart takes them. One with several roles is there once.
     pub(crate) fn all(&self) -> Vec<String> {
         let lists = [&self.introducers, &self.vdrives, &self.peers];
-        let named = lists.into_iter().flatten().cloned();
-        named.chain(self.gateway.clone()).collect()
+        let named = lists.into_iter().flatten().chain(&self.gateway);
+        let mut seen = BTreeSet::new();
+        named.filter(|name| seen.insert(*name)).cloned().collect()
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a run has done to a cluster and must undo, on disk: `chaos.json` in the cluster's directory.
+//! What a run has done to a cluster and must undo, on disk: `chaos.json` in the cluster's directory, or beside the inventory.
 //!
-//! Owns the file's form. It is written before the deed, so that a run that is killed leaves behind what `--heal` needs: which
+//! Owns the file's form and its lock. It is always on this machine, wherever the nodes are. It is written before the deed, so that a run that is killed leaves behind what `--heal` needs: which
 //! nodes it froze, which it stopped, which files fill a disk, what is mounted. It goes when all is undone.
 
 use std::collections::BTreeSet;
@@ -19,14 +19,47 @@ const FILE_NAME: &str = "chaos.json";
 /// Locked while a run, or a healing, is at work.
 const LOCK_NAME: &str = "chaos.lock";
 
-/// Takes the lock that keeps a second run away from the cluster.
-///
-/// # Errors
-/// When another run holds it.
-pub(crate) fn take_lock(cluster: &Path) -> Result<File, CliError> {
-    lock(&cluster.join(LOCK_NAME))?.ok_or_else(|| CliError::ChaosInUse {
-        dir: cluster.to_owned(),
-    })
+/// Where a run leaves its traces while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Traces {
+    /// The cluster's directory, or the inventory.
+    of: PathBuf,
+    record: PathBuf,
+    lock: PathBuf,
+}
+
+impl Traces {
+    /// Inside the directory of a cluster on this machine.
+    pub(crate) fn inside(cluster: &Path) -> Traces {
+        Traces {
+            of: cluster.to_owned(),
+            record: cluster.join(FILE_NAME),
+            lock: cluster.join(LOCK_NAME),
+        }
+    }
+
+    /// Beside the inventory of a grid, with its name: `grid.toml.chaos.json`.
+    pub(crate) fn beside(inventory: &Path) -> Traces {
+        let named = |name: &str| {
+            let mut path = inventory.as_os_str().to_owned();
+            path.push(".");
+            path.push(name);
+            PathBuf::from(path)
+        };
+        Traces {
+            of: inventory.to_owned(),
+            record: named(FILE_NAME),
+            lock: named(LOCK_NAME),
+        }
+    }
+
+    /// Takes the lock that keeps a second run away.
+    ///
+    /// # Errors
+    /// When another run holds it.
+    pub(crate) fn take_lock(&self) -> Result<File, CliError> {
+        lock(&self.lock)?.ok_or_else(|| CliError::ChaosInUse { of: self.of.clone() })
+    }
 }
 
 /// What is to be undone.
@@ -61,15 +94,15 @@ impl Deeds {
 /// The deeds and their file.
 #[derive(Debug)]
 pub(crate) struct Undo {
-    cluster: PathBuf,
+    record: PathBuf,
     pub(crate) deeds: Deeds,
 }
 
 impl Undo {
     /// Nothing is to be undone yet. `own`: the cluster is the tool's own.
-    pub(crate) fn new(cluster: &Path, own: bool) -> Undo {
+    pub(crate) fn new(traces: &Traces, own: bool) -> Undo {
         Undo {
-            cluster: cluster.to_owned(),
+            record: traces.record.clone(),
             deeds: Deeds {
                 own,
                 ..Deeds::default()
@@ -81,8 +114,8 @@ impl Undo {
     ///
     /// # Errors
     /// When the file is there and cannot be understood.
-    pub(crate) fn read(cluster: &Path) -> Result<Option<Undo>, CliError> {
-        let path = cluster.join(FILE_NAME);
+    pub(crate) fn read(traces: &Traces) -> Result<Option<Undo>, CliError> {
+        let path = traces.record.clone();
         let text = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(CliError::file("read", &path))?,
@@ -92,8 +125,7 @@ impl Undo {
             value: path.display().to_string(),
             hint: format!("{error}; look for frozen nodes yourself (`ps`, state T), then remove it"),
         })?;
-        let cluster = cluster.to_owned();
-        Ok(Some(Undo { cluster, deeds }))
+        Ok(Some(Undo { record: path, deeds }))
     }
 
     /// Changes what is to be undone, on disk too before this returns.
@@ -107,15 +139,14 @@ impl Undo {
         if self.deeds == before {
             return Ok(());
         }
-        let path = self.cluster.join(FILE_NAME);
         if self.deeds.is_undone() {
-            return files::remove_if_there(&path);
+            return files::remove_if_there(&self.record);
         }
         let text = serde_json::to_vec_pretty(&self.deeds).map_err(|error| CliError::System {
             action: "write chaos.json",
             source: error.into(),
         })?;
-        files::write_whole(&path, &text, 0o600)
+        files::write_whole(&self.record, &text, 0o600)
     }
 }
 
@@ -126,28 +157,33 @@ mod tests {
     #[test]
     fn what_is_to_be_undone_stands_on_disk_until_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Undo::read(dir.path()).unwrap().is_none());
-        let mut undo = Undo::new(dir.path(), true);
+        let traces = Traces::inside(dir.path());
+        assert!(Undo::read(&traces).unwrap().is_none());
+        let mut undo = Undo::new(&traces, true);
         undo.note(|deeds| deeds.frozen.insert("storage-01".into()))
             .unwrap();
         undo.note(|deeds| deeds.down.insert("vdrive-01".into())).unwrap();
-        let read = Undo::read(dir.path()).unwrap().unwrap();
+        let read = Undo::read(&traces).unwrap().unwrap();
         assert_eq!(read.deeds, undo.deeds);
         assert!(read.deeds.frozen.contains("storage-01"));
         undo.note(|deeds| deeds.frozen.clear()).unwrap();
-        assert!(Undo::read(dir.path()).unwrap().is_some_and(|undo| undo.deeds.own));
+        assert!(Undo::read(&traces).unwrap().is_some_and(|undo| undo.deeds.own));
         undo.note(|deeds| deeds.down.clear()).unwrap();
-        assert!(Undo::read(dir.path()).unwrap().is_none());
+        assert!(Undo::read(&traces).unwrap().is_none());
         std::fs::write(dir.path().join(FILE_NAME), "{").unwrap();
-        assert!(matches!(Undo::read(dir.path()), Err(CliError::Usage { .. })));
+        assert!(matches!(Undo::read(&traces), Err(CliError::Usage { .. })));
     }
 
     #[test]
     fn two_runs_do_not_attack_one_cluster() {
         let dir = tempfile::tempdir().unwrap();
-        let first = take_lock(dir.path()).unwrap();
-        assert!(matches!(take_lock(dir.path()), Err(CliError::ChaosInUse { .. })));
-        drop(first);
-        take_lock(dir.path()).unwrap();
+        let grid = dir.path().join("grid.toml");
+        for traces in [Traces::inside(dir.path()), Traces::beside(&grid)] {
+            let first = traces.take_lock().unwrap();
+            assert!(matches!(traces.take_lock(), Err(CliError::ChaosInUse { .. })));
+            drop(first);
+            traces.take_lock().unwrap();
+        }
+        assert!(dir.path().join("grid.toml.chaos.lock").exists());
     }
 }

@@ -9,7 +9,7 @@ use crate::cluster::file::DEFAULT_DIR;
 
 /// Attack a cluster and prove that it keeps its promises.
 ///
-/// Without --cluster a cluster of its own is started, attacked, stopped and removed. The faults follow from the seed, the
+/// Without --cluster or --inventory a cluster of its own is started, attacked, stopped and removed. The faults follow from the seed, the
 /// options and the shape of the cluster.
 #[derive(Debug, Args)]
 pub(crate) struct ChaosArgs {
@@ -23,6 +23,10 @@ pub(crate) struct ChaosArgs {
     /// are damaged: not for a cluster that somebody needs
     #[arg(long, value_name = "DIR")]
     pub(crate) cluster: Option<PathBuf>,
+    /// Attack the grid on other machines that this file describes, over ssh. Its processes are killed, and shares of files
+    /// that this run stores are damaged: not for a grid that somebody needs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "dir", "peers", "beyond"])]
+    pub(crate) inventory: Option<PathBuf>,
     /// Where the cluster of its own lives; it is kept then [default: a temporary directory]
     #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
     pub(crate) dir: Option<PathBuf>,
@@ -47,7 +51,8 @@ pub(crate) struct ChaosArgs {
     /// Write the report to this file too: as JSON if its name ends in .json, else as text
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Only undo what a run that was killed has left behind in the cluster of --cluster: frozen and stopped nodes, full disks
+    /// Only undo what a run that was killed has left behind in the cluster of --cluster, or the grid of --inventory:
+    /// frozen and stopped nodes, full disks
     #[arg(long, conflicts_with_all = ["seed", "dir", "peers", "faults", "beyond", "report"])]
     pub(crate) heal: bool,
     /// Certificates to believe of an https:// gateway [default: those of the system]
@@ -111,6 +116,9 @@ impl ChaosArgs {
         if let Some(dir) = &self.cluster {
             words.push_str(&format!(" --cluster {}", dir.display()));
         }
+        if let Some(file) = &self.inventory {
+            words.push_str(&format!(" --inventory {}", file.display()));
+        }
         if let Some(peers) = self.peers {
             words.push_str(&format!(" --peers {peers}"));
         }
@@ -146,6 +154,7 @@ mod tests {
             "truckee chaos",
             "truckee chaos --minutes 0.5 --faults kill,one-way --at-once 3 --beyond --peers 6 --clients 2",
             "truckee chaos --cluster d --json --report r.json",
+            "truckee chaos --inventory grid.toml --faults kill",
         ] {
             let args = parse(line).unwrap();
             let again = parse(&args.again(7)).unwrap();
@@ -170,6 +179,10 @@ mod tests {
             "truckee chaos --faults ruin",
             "truckee chaos --cluster d --peers 3",
             "truckee chaos --heal --seed 3",
+            "truckee chaos --inventory g --cluster d",
+            "truckee chaos --inventory g --dir d",
+            "truckee chaos --inventory g --peers 3",
+            "truckee chaos --inventory g --beyond",
             "truckee chaos --at-once 0",
         ] {
             assert!(parse(line).is_none(), "{line}");

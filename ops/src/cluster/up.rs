@@ -140,7 +140,9 @@ impl Cluster {
                 return Err(CliError::NotReady {
                     what: format!("{} is not ready", missing.name),
                     waited: START_PATIENCE,
-                    log: log_path(&self.layout.node_dir(&missing.name)),
+                    log: log_path(&self.layout.node_dir(&missing.name))
+                        .display()
+                        .to_string(),
                 });
             }
             self.pause(signals)?;
@@ -167,7 +169,7 @@ impl Cluster {
                         Err(error) => error.to_string(),
                     },
                     waited: START_PATIENCE,
-                    log: log_path(&self.layout.node_dir(GATEWAY)),
+                    log: log_path(&self.layout.node_dir(GATEWAY)).display().to_string(),
                 });
             }
             self.pause(signals)?;

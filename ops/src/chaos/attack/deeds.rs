@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::super::fault::{Fault, Kind, Target};
 use super::super::patience::{Patience, Waited};
 use super::super::random::Random;
-use super::shares::{Only, index_of};
+use super::hand::Only;
+use super::shares::index_of;
 use super::{Attack, BACK_WITHIN, clock, disk};
 use crate::client::{CheckChoice, Place};
 use crate::error::CliError;
@@ -63,7 +64,7 @@ impl Attack<'_> {
             }
             Kind::Fill => {
                 for node in &nodes {
-                    let filler = disk::filler(&self.fleet.dir(node).unwrap_or_default());
+                    let filler = disk::filler(&self.fleet.hand.dir(node).unwrap_or_default());
                     crate::files::remove_if_there(&filler)?;
                     self.fleet.undo.note(|deeds| deeds.fillers.remove(&filler))?;
                 }
@@ -76,7 +77,7 @@ impl Attack<'_> {
             Kind::Flip | Kind::Truncate | Kind::Rolling | Kind::Mend => {}
             Kind::Skew => {
                 for node in &nodes {
-                    self.fleet.set_clock(node, 0);
+                    self.fleet.hand.set_clock(node, 0);
                     self.fleet.stop(node, patience)?;
                     self.fleet.start_and_wait(node, patience)?;
                 }
@@ -93,8 +94,9 @@ impl Attack<'_> {
         Ok(())
     }
 
-    fn only(&self) -> Only {
-        if self.fleet.own.is_some() {
+    /// Which shares may be touched.
+    pub(super) fn only(&self) -> Only {
+        if self.fleet.hand.is_own() {
             return None;
         }
         let state = self.world.state();
@@ -106,7 +108,7 @@ impl Attack<'_> {
     fn skew(&mut self, fault: &Fault, nodes: &[String], patience: &mut Patience) -> Result<String, CliError> {
         let seconds = clock::wrong_by(fault.detail);
         for node in nodes {
-            self.fleet.set_clock(node, seconds);
+            self.fleet.hand.set_clock(node, seconds);
             self.fleet.stop(node, patience)?;
             self.fleet.start_and_wait(node, patience)?;
         }
@@ -118,9 +120,9 @@ impl Attack<'_> {
         let mut shares = 0;
         for node in nodes {
             self.fleet.kill(node, patience)?;
-            let aside = self.aside.join(format!("{node}.{}", fault.number));
-            let dir = self.fleet.dir(node).unwrap_or_default();
-            shares += self.damage.wipe(&dir, &only, &aside)?;
+            let label = format!("{}-{}", self.world.seed, fault.number);
+            let hand = self.fleet.hand.as_mut();
+            shares += self.damage.wipe(hand, node, &only, &label)?;
         }
         for node in nodes {
             self.fleet.start(node)?;
@@ -133,10 +135,10 @@ impl Attack<'_> {
         let mut random = Random::new(fault.detail, 0);
         let mut shares = 0;
         for node in nodes {
-            let dir = self.fleet.dir(node).unwrap_or_default();
+            let hand = self.fleet.hand.as_mut();
             shares += match fault.kind {
-                Kind::Flip => self.damage.flip(&dir, &only, &mut random)?,
-                _ => self.damage.truncate(&dir, &only, &mut random)?,
+                Kind::Flip => self.damage.flip(hand, node, &only, &mut random)?,
+                _ => self.damage.truncate(hand, node, &only, &mut random)?,
             };
         }
         Ok(format!("{shares} shares are damaged"))
@@ -145,7 +147,7 @@ impl Attack<'_> {
     fn fill(&mut self, nodes: &[String]) -> Result<String, CliError> {
         let mut bytes = 0;
         for node in nodes {
-            let filler = disk::filler(&self.fleet.dir(node).unwrap_or_default());
+            let filler = disk::filler(&self.fleet.hand.dir(node).unwrap_or_default());
             self.fleet
                 .undo
                 .note(|deeds| deeds.fillers.insert(filler.clone()))?;

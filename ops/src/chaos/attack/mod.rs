@@ -8,9 +8,11 @@ pub(crate) mod clock;
 mod deeds;
 pub(crate) mod disk;
 pub(crate) mod fleet;
+pub(crate) mod hand;
+pub(crate) mod local;
 pub(crate) mod shares;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::budget::{Ledger, owned};
@@ -34,8 +36,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 /// The same after the last fault, before the verdict.
 const HEALED_WITHIN: Duration = Duration::from_secs(120);
 
-/// Between two looks whether a node has died by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Longest rest while nothing begins or ends.
+const REST: Duration = Duration::from_millis(500);
 
 /// Patience with the gateway when it is only looked whether it is there.
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
@@ -49,14 +51,16 @@ pub(crate) struct Attack<'a> {
     pub(crate) damage: Damage,
     gateway: Gateway,
     ledger: Ledger<'a>,
-    /// Where shares go that are taken away.
-    aside: PathBuf,
     /// Whether a line is shown for what happens.
     loud: bool,
     /// Faults that were left out, and steps that failed for a reason that is not the cluster's.
     pub(crate) troubles: Vec<String>,
     /// Whether damage was not mended in time, so that no more may be done.
     unmended: bool,
+    /// When it was last looked whether a node has died by itself.
+    looked: Instant,
+    /// Whether it was told that this cannot be seen.
+    blind: bool,
 }
 
 /// A fault that is on, and when it ends by the clock of the schedule.
@@ -73,7 +77,6 @@ impl<'a> Attack<'a> {
         fleet: Fleet,
         proxies: Option<Proxies>,
         gateway: &Gateway,
-        aside: PathBuf,
         loud: bool,
     ) -> Attack<'a> {
         Attack {
@@ -82,11 +85,12 @@ impl<'a> Attack<'a> {
             damage: Damage::default(),
             troubles: Vec::new(),
             unmended: false,
+            looked: Instant::now(),
+            blind: false,
             world,
             shape,
             fleet,
             proxies,
-            aside,
             loud,
         }
     }
@@ -142,7 +146,7 @@ impl<'a> Attack<'a> {
                 .chain([plan.length_ms])
                 .min();
             let wait = Duration::from_millis(next.unwrap_or(now_ms).saturating_sub(now_ms));
-            patience.pause(wait.min(LOOK_EVERY));
+            patience.pause(wait.min(REST));
         }
         Ok(())
     }
@@ -261,14 +265,26 @@ impl<'a> Attack<'a> {
         free.filter(|peer| !linked.contains(peer)).cloned().collect()
     }
 
+    /// Nodes that do not run. That it cannot be seen is told once.
+    fn missing(&mut self) -> Result<Vec<String>, CliError> {
+        let looked = self.fleet.hand.missing();
+        self.looked = Instant::now();
+        if looked.is_err() && std::mem::replace(&mut self.blind, true) {
+            return Ok(Vec::new());
+        }
+        Ok(self.take(looked)?.unwrap_or_default())
+    }
+
     /// A node that does not run although no fault stopped it has died by itself.
     fn look_for_dead(&mut self, patience: &mut Patience) -> Result<(), CliError> {
-        for name in self.fleet.missing() {
+        if self.looked.elapsed() < self.fleet.hand.look_every() {
+            return Ok(());
+        }
+        for name in self.missing()? {
             if self.fleet.undo.deeds.down.contains(&name) {
                 continue;
             }
-            let log = self.fleet.dir(&name).unwrap_or_default().join("log");
-            let what = format!("{name} has died by itself; see {}", log.display());
+            let what = format!("{name} has died by itself; see {}", self.fleet.hand.log(&name));
             self.tell(what.clone());
             self.world.violate(Promise::Recovery, what);
             let started = self.fleet.start_and_wait(&name, patience);
@@ -280,7 +296,9 @@ impl<'a> Attack<'a> {
     /// After the last fault: every node runs, and all are linked.
     pub(crate) fn heal(&mut self, patience: &mut Patience) -> Result<(), CliError> {
         self.tell("the attack is over".to_owned());
-        for name in self.fleet.missing() {
+        // What could not be seen before is looked at anew, and told anew.
+        self.blind = false;
+        for name in self.missing()? {
             let started = self.fleet.start_and_wait(&name, patience);
             self.take(started)?;
         }
@@ -290,11 +308,22 @@ impl<'a> Attack<'a> {
             let what = format!("{seconds} s after the last fault the gateway does not reach {missing}");
             self.world.violate(Promise::Recovery, what);
         }
-        for name in self.fleet.missing() {
+        for name in self.missing()? {
             self.world
                 .violate(Promise::Recovery, format!("{name} does not run at the end"));
         }
         self.world.state().record.restarts = self.fleet.starts;
         Ok(())
+    }
+
+    /// How many whole shares of each file lie on the peers, by its storage index; none if that cannot be seen.
+    pub(crate) fn whole(&mut self) -> Result<Option<BTreeMap<String, usize>>, CliError> {
+        if self.shape.peers.is_empty() || !self.fleet.hand.sees_all_shares() {
+            return Ok(None);
+        }
+        let only = self.only();
+        let hand = self.fleet.hand.as_mut();
+        let counted = self.damage.whole(hand, &self.shape.peers, &only);
+        self.take(counted)
     }
 }
