@@ -4,6 +4,7 @@
 
 mod browser;
 mod chaos;
+mod chaos_ssh;
 mod check;
 mod cli;
 mod clients;

@@ -11,6 +11,7 @@ mod http;
 mod node;
 mod postgres;
 mod process;
+mod sshd;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -22,6 +23,7 @@ pub use node::Node;
 pub use postgres::Postgres;
 pub use process::{is_alive, signal};
 pub use rustix::process::Signal;
+pub use sshd::Sshd;
 
 /// Longest that anything in a test may take before it counts as hanging.
 pub const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,0 +1,291 @@
+//! `truckee chaos` over ssh: a real server on loopback, and nodes that are reached by nothing but commands.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use truckee_tests::rig::{self, Cluster, Options, Signal, Sshd};
+
+use crate::{program, stderr};
+
+/// What stands for a service manager on the other machine: `node.sh ACT PROGRAM DIR`. The pid stands beside the nodes.
+const SCRIPT: &str = r#"
+dir=$3
+file=${0%/*}/pid.${dir##*/}
+pid=$(cat "$file")
+runs() { tr '\0' '\n' 2>/dev/null < "/proc/$pid/cmdline" | grep -qxF -e "$dir"; }
+case $1 in
+runs) runs ;;
+kill) runs && kill -KILL "$pid" ;;
+stop) runs && kill -TERM "$pid" ;;
+freeze) runs && kill -STOP "$pid" ;;
+thaw) runs && kill -CONT "$pid" ;;
+start)
+    rm -f "$dir/run.json"
+    setsid "$2" run --dir "$dir" < /dev/null > /dev/null 2>> "$dir/log" &
+    echo $! > "$file"
+    ;;
+esac
+"#;
+
+/// A small cluster whose nodes are reached over ssh.
+struct Grid {
+    cluster: Cluster,
+    /// Dropped after the nodes.
+    _sshd: Sshd,
+    scripts: PathBuf,
+}
+
+impl Grid {
+    fn start() -> Option<Grid> {
+        let sshd = Sshd::start()?;
+        let cluster = Cluster::start_with(
+            program(),
+            &Options {
+                peers: 5,
+                ..Options::default()
+            },
+        );
+        // With a name that a shell takes apart unless it is quoted.
+        let scripts = cluster.scratch("it's $a dir");
+        fs::create_dir(&scripts).unwrap();
+        fs::write(scripts.join("node.sh"), SCRIPT).unwrap();
+        let grid = Grid {
+            cluster,
+            _sshd: sshd,
+            scripts,
+        };
+        grid.write_inventory();
+        Some(grid)
+    }
+
+    fn inventory(&self) -> PathBuf {
+        self.scripts.join("grid.toml")
+    }
+
+    /// All but one peer say where their metrics are, so that nobody waits for repairs, which take minutes here.
+    fn write_inventory(&self) {
+        let text = |words: &[String]| Value::from(words).to_string();
+        let mut lines = vec![format!("gateway = \"{}\"", self.cluster.gateway())];
+        for node in &self.cluster.file.nodes {
+            fs::write(self.pid_file(&node.name), node.pid.to_string()).unwrap();
+            let sshd = &self._sshd;
+            lines.push(format!(
+                "[[node]]\nname = \"{}\"\nroles = {}\nssh = \"{}@127.0.0.1\"\nport = {}\nidentity = \"{}\"",
+                node.name,
+                text(&node.roles),
+                sshd.user,
+                sshd.port,
+                sshd.identity().display(),
+            ));
+            lines.push(format!("options = {}", text(&sshd.options())));
+            if node.roles == ["storage"] {
+                lines.push(format!("dir = \"{}\"", node.dir.display()));
+                lines.push(format!("may_wipe = {}", node.name == "storage-02"));
+            }
+            if node.name != "storage-05" {
+                let run: Value =
+                    serde_json::from_slice(&fs::read(node.dir.join("run.json")).unwrap()).unwrap();
+                lines.push(format!("metrics = {}", run["metrics"]));
+            }
+            lines.push("[node.commands]".to_owned());
+            for act in ["kill", "stop", "freeze", "thaw", "start", "runs"] {
+                let script = self.scripts.join("node.sh");
+                let words = [Path::new("sh"), &script, Path::new(act), program(), &node.dir];
+                let words = words.map(|word| word.display().to_string());
+                lines.push(format!("{act} = {}", text(&words)));
+            }
+        }
+        fs::write(self.inventory(), lines.join("\n")).unwrap();
+    }
+
+    fn pid_file(&self, node: &str) -> PathBuf {
+        self.scripts.join(format!("pid.{node}"))
+    }
+
+    fn pid(&self, node: &str) -> Option<u32> {
+        fs::read_to_string(self.pid_file(node)).ok()?.trim().parse().ok()
+    }
+
+    /// Pids of nodes that run, whoever started them.
+    fn running(&self) -> Vec<u32> {
+        let runs = |node: &&truckee::cluster::file::NodeEntry| {
+            let dir = node.dir.display().to_string();
+            self.pid(&node.name).is_some_and(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|byte| *byte == 0).any(|word| word == dir.as_bytes())
+            })
+        };
+        let nodes = self.cluster.file.nodes.iter().filter(runs);
+        nodes.filter_map(|node| self.pid(&node.name)).collect()
+    }
+
+    fn frozen(&self) -> Vec<u32> {
+        let is_frozen = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+        };
+        self.running().into_iter().filter(is_frozen).collect()
+    }
+
+    fn chaos(&self, args: &[&str]) -> Output {
+        let inventory = self.inventory().display().to_string();
+        rig::run(program(), [&["chaos", "--inventory", &inventory], args].concat())
+    }
+
+    fn record(&self) -> PathBuf {
+        self.scripts.join("grid.toml.chaos.json")
+    }
+}
+
+impl Drop for Grid {
+    fn drop(&mut self) {
+        // Those that were started over ssh are nobody's children.
+        for pid in self.running() {
+            rig::signal(pid, Signal::KILL);
+        }
+    }
+}
+
+/// An attack under way. Dropped, it is killed.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_grid_over_ssh_keeps_its_promises() {
+    let Some(mut grid) = Grid::start() else { return };
+    let content = rig::bytes(1, 300_000);
+    let cap = grid.cluster.http().put(&content);
+    let faults = "kill,restart,freeze,vdrive,introducer,gateway,flip,truncate,wipe,cut,fill,skew";
+    let run = [
+        "--json",
+        "--seed",
+        "8",
+        "--minutes",
+        "0.5",
+        "--clients",
+        "2",
+        "--faults",
+        faults,
+    ];
+    let output = grid.chaos(&run);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    assert!(output.status.success(), "{}: {report:#}", stderr(&output));
+    assert_eq!(report["violations"], 0);
+    assert_eq!(report["files"]["acknowledged"], report["files"]["intact"]);
+    assert!(report["files"]["acknowledged"].as_u64() > Some(5));
+    assert!(report["restarts"].as_u64() >= Some(3), "{report:#}");
+    let spans = report["faults"].as_array().unwrap();
+    let kinds: BTreeSet<&str> = spans
+        .iter()
+        .filter_map(|span| span["fault"]["kind"].as_str())
+        .collect();
+    for kind in ["kill", "restart", "freeze", "flip", "wipe"] {
+        assert!(kinds.contains(kind), "{kind} is missing: {kinds:?}");
+    }
+    for span in spans.iter().filter(|span| span["fault"]["kind"] == "wipe") {
+        assert_eq!(
+            span["fault"]["target"]["node"], "storage-02",
+            "only it may be wiped"
+        );
+    }
+    let left_out = report["plan"]["left_out"].to_string();
+    for kind in ["cut", "fill", "skew"] {
+        assert!(left_out.contains(&format!("\"{kind}\"")), "{left_out}");
+    }
+    let story = report["story"].to_string();
+    assert!(
+        story.contains("shares are damaged") && story.contains("shares are gone"),
+        "{story}"
+    );
+    assert!(!grid.record().exists(), "nothing is to be undone");
+    assert_eq!((grid.running().len(), grid.frozen().len()), (8, 0));
+    grid.cluster.wait_connected(5);
+    assert!(
+        grid.cluster.http().get(&cap).ok() == content,
+        "what was there before is there"
+    );
+    let aside = grid.cluster.node("storage-02").dir.join("chaos-removed");
+    assert!(aside.is_dir(), "what was taken away is kept");
+    assert!(grid.cluster.down().success());
+}
+
+#[test]
+fn over_ssh_a_killed_attack_is_healed_and_a_grid_that_is_not_well_is_left_alone() {
+    let Some(grid) = Grid::start() else { return };
+    let log = fs::File::create(grid.scripts.join("attack.log")).unwrap();
+    let child = Command::new(program())
+        .args([
+            "chaos",
+            "--seed",
+            "1",
+            "--minutes",
+            "5",
+            "--faults",
+            "freeze",
+            "--inventory",
+        ])
+        .arg(grid.inventory())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn();
+    let mut attack = Running(child.unwrap());
+    rig::until("a node is frozen", || (!grid.frozen().is_empty()).then_some(()));
+    let second = grid.chaos(&["--heal"]);
+    assert_eq!(
+        second.status.code(),
+        Some(4),
+        "the first still runs: {}",
+        stderr(&second)
+    );
+    attack.0.kill().unwrap();
+    attack.0.wait().unwrap();
+    let record = fs::read_to_string(grid.record()).unwrap();
+    assert!(!grid.frozen().is_empty(), "nobody has thawed it");
+
+    let refused = grid.chaos(&[]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("--heal --inventory"),
+        "{}",
+        stderr(&refused)
+    );
+
+    // As if it had killed a node too.
+    let victim = "storage-03";
+    rig::signal(grid.pid(victim).unwrap(), Signal::KILL);
+    rig::until("it is gone", || (grid.running().len() == 7).then_some(()));
+    let mut deeds: Value = serde_json::from_str(&record).unwrap();
+    deeds["down"] = Value::from(vec![victim]);
+    fs::write(grid.record(), deeds.to_string()).unwrap();
+    let healed = grid.chaos(&["--heal"]);
+    assert!(healed.status.success(), "{}", stderr(&healed));
+    assert_eq!((grid.running().len(), grid.frozen().len()), (8, 0));
+    grid.cluster.wait_connected(5);
+    let again = grid.chaos(&["--heal"]);
+    assert!(
+        String::from_utf8_lossy(&again.stdout).contains("nothing"),
+        "{again:?}"
+    );
+
+    rig::signal(grid.pid(victim).unwrap(), Signal::KILL);
+    rig::until("it is gone", || (grid.running().len() == 7).then_some(()));
+    let refused = grid.chaos(&["--minutes", "0.1"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    let said = stderr(&refused);
+    assert!(said.contains("node storage-03: it does not run"), "{said}");
+    assert!(!said.contains('\n') && !grid.record().exists(), "{said}");
+    assert_eq!(grid.running().len(), 7, "nothing was started");
+}
