@@ -166,11 +166,11 @@ fn a_grid_over_ssh_keeps_its_promises() {
     let Some(mut grid) = Grid::start() else { return };
     let content = rig::bytes(1, 300_000);
     let cap = grid.cluster.http().put(&content);
-    let faults = "kill,restart,freeze,vdrive,introducer,gateway,flip,truncate,wipe,cut,fill,skew";
+    let faults = "kill,restart,freeze,vdrive,flip,truncate,wipe,cut,fill,skew";
     let run = [
         "--json",
         "--seed",
-        "8",
+        "100",
         "--minutes",
         "0.5",
         "--clients",
@@ -191,7 +191,7 @@ fn a_grid_over_ssh_keeps_its_promises() {
         .iter()
         .filter_map(|span| span["fault"]["kind"].as_str())
         .collect();
-    for kind in ["kill", "restart", "freeze", "flip", "wipe"] {
+    for kind in ["kill", "restart", "freeze", "vdrive", "flip", "truncate", "wipe"] {
         assert!(kinds.contains(kind), "{kind} is missing: {kinds:?}");
     }
     for span in spans.iter().filter(|span| span["fault"]["kind"] == "wipe") {

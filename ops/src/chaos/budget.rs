@@ -241,6 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn a_node_with_several_roles_is_away_in_all_of_them() {
+        let mut shape = shape(5, 2, 5, 4);
+        let one = "storage-01".to_owned();
+        (shape.introducers, shape.vdrives) = (vec![one.clone()], vec![one.clone()]);
+        shape.gateway = Some(one.clone());
+        assert_eq!(shape.all().len(), 5, "it is restarted once");
+        for kind in [Kind::Introducer, Kind::Kill, Kind::Gateway] {
+            let harm = Harm::of(&fault(1, kind, Target::Node(one.clone())), &shape);
+            assert!(harm.no_drive && harm.no_gateway, "{kind:?}");
+            assert_eq!(harm.unread, BTreeSet::from([one.clone()]), "{kind:?}");
+        }
+        let flip = Harm::of(&fault(1, Kind::Flip, Target::Node(one.clone())), &shape);
+        assert!(!flip.no_gateway && flip.unread.is_empty());
+        let link = Target::Link(one.clone(), "storage-02".into());
+        assert!(!Harm::of(&fault(1, Kind::Cut, link), &shape).no_gateway);
+    }
+
+    #[test]
     fn what_is_expected_follows_from_what_is_away() {
         let shape = shape(5, 2, 5, 4);
         let mut ledger = Ledger::new(&shape);

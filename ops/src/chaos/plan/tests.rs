@@ -181,3 +181,27 @@ fn going_beyond_hits_more_than_any_file_bears() {
         "{plan:?}"
     );
 }
+
+#[test]
+fn peers_that_are_spared_keep_their_shares() {
+    let mut shape = shape(10, 3, 10, 7);
+    let others = |name: &str| shape.peers.iter().filter(|peer| *peer != name).cloned().collect();
+    shape.means.unwiped = others("storage-02");
+    shape.means.unharmed = others("storage-03");
+    shape.means.why_spared = Some("it is not allowed".into());
+    for seed in 0..50 {
+        let plan = plan(&wish(seed, 120_000, 2), &shape);
+        for fault in plan.faults.iter().filter(|fault| fault.kind.damages()) {
+            let only = if fault.kind == Kind::Wipe {
+                "storage-02"
+            } else {
+                "storage-03"
+            };
+            assert_eq!(fault.target, Target::Node(only.into()), "{fault:?}");
+        }
+    }
+    shape.means.unwiped.insert("storage-02".into());
+    let plan = plan(&wish(1, 120_000, 2), &shape);
+    let wipe = plan.left_out.iter().find(|left_out| left_out.kind == Kind::Wipe);
+    assert_eq!(wipe.unwrap().why, "it is not allowed");
+}
