@@ -50,8 +50,8 @@ impl Grid {
         );
         // With a name that a shell takes apart unless it is quoted.
         let scripts = cluster.scratch("it's $a dir");
-        fs::create_dir(&scripts).unwrap();
-        fs::write(scripts.join("node.sh"), SCRIPT).unwrap();
+        fs::create_dir(&scripts).expect("it can be written");
+        fs::write(scripts.join("node.sh"), SCRIPT).expect("it can be written");
         let grid = Grid {
             cluster,
             _sshd: sshd,
@@ -70,7 +70,7 @@ impl Grid {
         let text = |words: &[String]| Value::from(words).to_string();
         let mut lines = vec![format!("gateway = \"{}\"", self.cluster.gateway())];
         for node in &self.cluster.file.nodes {
-            fs::write(self.pid_file(&node.name), node.pid.to_string()).unwrap();
+            fs::write(self.pid_file(&node.name), node.pid.to_string()).expect("it can be written");
             let sshd = &self._sshd;
             lines.push(format!(
                 "[[node]]\nname = \"{}\"\nroles = {}\nssh = \"{}@127.0.0.1\"\nport = {}\nidentity = \"{}\"",
@@ -86,8 +86,10 @@ impl Grid {
                 lines.push(format!("may_wipe = {}", node.name == "storage-02"));
             }
             if node.name != "storage-05" {
-                let run: Value =
-                    serde_json::from_slice(&fs::read(node.dir.join("run.json")).unwrap()).unwrap();
+                let run: Value = serde_json::from_slice(
+                    &fs::read(node.dir.join("run.json")).expect("a ready node says where it is"),
+                )
+                .expect("it is JSON");
                 lines.push(format!("metrics = {}", run["metrics"]));
             }
             lines.push("[node.commands]".to_owned());
@@ -98,7 +100,7 @@ impl Grid {
                 lines.push(format!("{act} = {}", text(&words)));
             }
         }
-        fs::write(self.inventory(), lines.join("\n")).unwrap();
+        fs::write(self.inventory(), lines.join("\n")).expect("it can be written");
     }
 
     fn pid_file(&self, node: &str) -> PathBuf {
@@ -158,6 +160,22 @@ impl Drop for Running {
         // It may have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Ends the connections that a killed attack has left open, which would end by themselves in a minute.
+fn end_connections(temporary: &Path) {
+    let entries = |dir: &Path| {
+        let read = fs::read_dir(dir).expect("it can be read");
+        read.map(|entry| entry.expect("it can be read").path())
+            .collect::<Vec<_>>()
+    };
+    let sockets: Vec<PathBuf> = entries(temporary).iter().flat_map(|dir| entries(dir)).collect();
+    assert!(!sockets.is_empty(), "connections stay open between commands");
+    for socket in sockets {
+        let path = socket.display().to_string();
+        let ended = rig::run(Path::new("ssh"), ["-S", &path, "-O", "exit", "anywhere"]);
+        assert!(ended.status.success(), "{}", stderr(&ended));
     }
 }
 
@@ -225,6 +243,8 @@ fn a_grid_over_ssh_keeps_its_promises() {
 fn over_ssh_a_killed_attack_is_healed_and_a_grid_that_is_not_well_is_left_alone() {
     let Some(grid) = Grid::start() else { return };
     let log = fs::File::create(grid.scripts.join("attack.log")).unwrap();
+    let temporary = grid.cluster.scratch("tmp");
+    fs::create_dir(&temporary).unwrap();
     let child = Command::new(program())
         .args([
             "chaos",
@@ -237,6 +257,7 @@ fn over_ssh_a_killed_attack_is_healed_and_a_grid_that_is_not_well_is_left_alone(
             "--inventory",
         ])
         .arg(grid.inventory())
+        .env("TMPDIR", &temporary)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -252,6 +273,7 @@ fn over_ssh_a_killed_attack_is_healed_and_a_grid_that_is_not_well_is_left_alone(
     );
     attack.0.kill().unwrap();
     attack.0.wait().unwrap();
+    end_connections(&temporary);
     let record = fs::read_to_string(grid.record()).unwrap();
     assert!(!grid.frozen().is_empty(), "nobody has thawed it");
 

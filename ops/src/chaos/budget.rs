@@ -254,7 +254,7 @@ mod tests {
         }
         let flip = Harm::of(&fault(1, Kind::Flip, Target::Node(one.clone())), &shape);
         assert!(!flip.no_gateway && flip.unread.is_empty());
-        let link = Target::Link(one.clone(), "storage-02".into());
+        let link = Target::Link(one, "storage-02".into());
         assert!(!Harm::of(&fault(1, Kind::Cut, link), &shape).no_gateway);
     }
 

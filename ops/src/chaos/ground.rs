@@ -113,7 +113,7 @@ fn elsewhere(args: &ChaosArgs, path: &Path) -> Result<Ground, CliError> {
     }
     let gateway = gateway(args, &inventory.gateway)?;
     let means = inventory.means();
-    let hand = Remote::new(inventory, gateway.clone())?;
+    let hand = Remote::new(inventory, &gateway)?;
     hand.check()?;
     Ok(Ground {
         fleet: Fleet::new(hand, Undo::new(&traces, false), lock),

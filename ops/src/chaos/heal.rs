@@ -69,7 +69,7 @@ fn elsewhere(args: &ChaosArgs, inventory: &Path) -> Result<(), CliError> {
     };
     let deeds = undo.deeds.clone();
     let gateway = gateway(args, &inventory.gateway)?;
-    let hand = Remote::new(inventory, gateway)?;
+    let hand = Remote::new(inventory, &gateway)?;
     let mut healing = Healing::new(Fleet::new(hand, undo, lock))?;
     healing.thaw(&deeds);
     healing.start(&deeds);

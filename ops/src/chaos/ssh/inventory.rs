@@ -28,7 +28,7 @@ const OPTIONS_MAX: usize = 32;
 /// What a node can do.
 const ROLES: [&str; 4] = ["introducer", "vdrive", "storage", "gateway"];
 
-/// Options of `ssh` that this program sets itself, in lower case: it would not work with others.
+/// Options of `ssh` that this program sets itself, or that have a key of their own, in lower case.
 const OPTIONS_OF_OURS: [&str; 6] = [
     "batchmode",
     "controlmaster",

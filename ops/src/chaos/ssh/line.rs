@@ -2,7 +2,8 @@
 //!
 //! Owns the arguments of `ssh`, the connection that stays open between two commands (it ends by itself a minute after the
 //! last one, also when this program was killed), the limits of time and size, and the sentence for what goes wrong. When a
-//! command has not answered in time only this end of it is given up: it may still have its effect there.
+//! command has not answered in time only this end of it is given up: it may still have its effect there. A killed run
+//! leaves an empty directory among the temporary ones.
 
 use std::fs::DirBuilder;
 use std::io::{Read, Write};
@@ -56,10 +57,13 @@ impl Sockets {
         Ok(Sockets(dir))
     }
 
-    /// Of the node with this number; none if no socket can have such a path.
+    /// Of the node with this number; none if no socket can have such a path, or `ssh` would read more into it.
     pub(super) fn socket(&self, number: usize) -> Option<PathBuf> {
         let path = self.0.join(number.to_string());
-        (path.as_os_str().len() <= SOCKET_BYTES_MAX).then_some(path)
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+        let usable = bytes.len() <= SOCKET_BYTES_MAX && bytes.iter().all(is_plain);
+        usable.then_some(path)
     }
 }
 
@@ -200,6 +204,12 @@ impl Drop for Line {
 /// The arguments of `ssh` before the destination. Of two that say the same the first counts.
 fn arguments(door: &Door, socket: Option<&Path>) -> Vec<String> {
     let mut words: Vec<String> = ["-T", "-a", "-x"].map(str::to_owned).to_vec();
+    if let Some(port) = door.port {
+        words.extend(["-p".to_owned(), port.to_string()]);
+    }
+    if let Some(identity) = &door.identity {
+        words.extend(["-i".to_owned(), identity.clone()]);
+    }
     let mut option = |text: String| words.extend(["-o".to_owned(), text]);
     option("BatchMode=yes".to_owned());
     match socket {
@@ -209,12 +219,6 @@ fn arguments(door: &Door, socket: Option<&Path>) -> Vec<String> {
             option("ControlPersist=60".to_owned());
         }
         None => option("ControlPath=none".to_owned()),
-    }
-    if let Some(port) = door.port {
-        option(format!("Port={port}"));
-    }
-    if let Some(identity) = &door.identity {
-        option(format!("IdentityFile={identity}"));
     }
     for given in &door.options {
         option(given.clone());

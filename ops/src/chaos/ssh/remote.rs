@@ -51,7 +51,7 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// Nothing is reached yet.
-    pub(crate) fn new(inventory: Inventory, gateway: Gateway) -> Result<Remote, CliError> {
+    pub(crate) fn new(inventory: Inventory, gateway: &Gateway) -> Result<Remote, CliError> {
         let sockets = Sockets::new()?;
         let posts = inventory.posts.iter().enumerate();
         let line = |(number, post): (usize, &Post)| {

@@ -14,8 +14,8 @@ fn what_ssh_is_given_cannot_ask_and_keeps_its_connection() {
     let words = arguments(&door(), Some(Path::new("/run/x/7")));
     assert_eq!(
         words.join(" "),
-        "-T -a -x -o BatchMode=yes -o ControlMaster=auto -o ControlPath=/run/x/7 -o ControlPersist=60 -o Port=2222 \
-         -o IdentityFile=~/.ssh/chaos key -o ProxyJump=gate.example.org -o ConnectTimeout=3 -o ConnectTimeout=10 \
+        "-T -a -x -p 2222 -i ~/.ssh/chaos key -o BatchMode=yes -o ControlMaster=auto -o ControlPath=/run/x/7 \
+         -o ControlPersist=60 -o ProxyJump=gate.example.org -o ConnectTimeout=3 -o ConnectTimeout=10 \
          -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
     );
     let plain = Door {
