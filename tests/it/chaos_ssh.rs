@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -30,17 +31,47 @@ start)
 esac
 "#;
 
+/// What stands for systemd: it knows one unit, which it starts again when it is killed until it was stopped.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+node() { sh "SCRIPT" "$1" "PROGRAM" "DIR"; }
+[ "$#" -ge 2 ] || exit 1
+for unit; do :; done
+[ "$unit" = truckee@x.service ] || exit 4
+case "$1 $2 $3" in
+"is-active --quiet $unit") node runs || exit 3 ;;
+"kill -s KILL") node kill && while node runs; do :; done; node start ;;
+"kill -s STOP") node freeze ;;
+"kill -s CONT") node thaw ;;
+"stop $unit "*) if node runs; then node stop; while node runs; do :; done; fi ;;
+"start $unit "*) node start ;;
+*) exit 1 ;;
+esac
+"#;
+
+/// What stands for sudo.
+const SUDO: &str = r#"#!/bin/sh
+[ "$1" = -n ] || exit 1
+shift
+if [ "$1" = -u ]; then shift 3; fi
+exec "$@"
+"#;
+
+/// The peer that is a unit.
+const UNIT: &str = "storage-03";
+
 /// A small cluster whose nodes are reached over ssh.
 struct Grid {
     cluster: Cluster,
-    /// Dropped after the nodes.
-    _sshd: Sshd,
+    sshd: Sshd,
+    /// Programs that whoever logs in finds first.
+    bin: tempfile::TempDir,
     scripts: PathBuf,
 }
 
 impl Grid {
     fn start() -> Option<Grid> {
-        let sshd = Sshd::start()?;
+        let bin = tempfile::tempdir().expect("a temporary directory can be made");
+        let sshd = Sshd::start(bin.path())?;
         let cluster = Cluster::start_with(
             program(),
             &Options {
@@ -54,9 +85,11 @@ impl Grid {
         fs::write(scripts.join("node.sh"), SCRIPT).expect("it can be written");
         let grid = Grid {
             cluster,
-            _sshd: sshd,
+            sshd,
+            bin,
             scripts,
         };
+        grid.write_programs();
         grid.write_inventory();
         Some(grid)
     }
@@ -71,7 +104,7 @@ impl Grid {
         let mut lines = vec![format!("gateway = \"{}\"", self.cluster.gateway())];
         for node in &self.cluster.file.nodes {
             fs::write(self.pid_file(&node.name), node.pid.to_string()).expect("it can be written");
-            let sshd = &self._sshd;
+            let sshd = &self.sshd;
             lines.push(format!(
                 "[[node]]\nname = \"{}\"\nroles = {}\nssh = \"{}@127.0.0.1\"\nport = {}\nidentity = \"{}\"",
                 node.name,
@@ -84,6 +117,7 @@ impl Grid {
             if node.roles == ["storage"] {
                 lines.push(format!("dir = \"{}\"", node.dir.display()));
                 lines.push(format!("may_wipe = {}", node.name == "storage-02"));
+                lines.push(format!("files_as = \"{}\"", sshd.user));
             }
             if node.name != "storage-05" {
                 let run: Value = serde_json::from_slice(
@@ -91,6 +125,10 @@ impl Grid {
                 )
                 .expect("it is JSON");
                 lines.push(format!("metrics = {}", run["metrics"]));
+            }
+            if node.name == UNIT {
+                lines.push("systemd = { unit = \"truckee@x.service\", sudo = true }".to_owned());
+                continue;
             }
             lines.push("[node.commands]".to_owned());
             for act in ["kill", "stop", "freeze", "thaw", "start", "runs"] {
@@ -101,6 +139,19 @@ impl Grid {
             }
         }
         fs::write(self.inventory(), lines.join("\n")).expect("it can be written");
+    }
+
+    fn write_programs(&self) {
+        let script = self.scripts.join("node.sh").display().to_string();
+        let systemctl = SYSTEMCTL
+            .replace("SCRIPT", &script.replace('$', "\\$"))
+            .replace("PROGRAM", &program().display().to_string())
+            .replace("DIR", &self.cluster.node(UNIT).dir.display().to_string());
+        for (name, text) in [("systemctl", systemctl.as_str()), ("sudo", SUDO)] {
+            let path = self.bin.path().join(name);
+            fs::write(&path, text).expect("it can be written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
     }
 
     fn pid_file(&self, node: &str) -> PathBuf {
@@ -212,6 +263,14 @@ fn a_grid_over_ssh_keeps_its_promises() {
     for kind in ["kill", "restart", "freeze", "vdrive", "flip", "truncate", "wipe"] {
         assert!(kinds.contains(kind), "{kind} is missing: {kinds:?}");
     }
+    let hit = |kind: &str, node: &str| {
+        let is = |span: &&Value| span["fault"]["kind"] == kind && span["fault"]["target"]["node"] == node;
+        spans.iter().any(|span| is(&span))
+    };
+    assert!(
+        hit("kill", UNIT),
+        "the unit is killed too, and stays down until it is started: {spans:#?}"
+    );
     for span in spans.iter().filter(|span| span["fault"]["kind"] == "wipe") {
         assert_eq!(
             span["fault"]["target"]["node"], "storage-02",

@@ -31,12 +31,13 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts one; none, with a sentence, when it is not asked for.
+    /// Starts one; none, with a sentence, when it is not asked for. Whoever logs in finds the programs of `bin` before
+    /// all others.
     ///
     /// # Panics
     /// When it is asked for and does not run.
     #[must_use]
-    pub fn start() -> Option<Sshd> {
+    pub fn start(bin: &Path) -> Option<Sshd> {
         if std::env::var(WANTED).as_deref() != Ok("1") {
             eprintln!("{WANTED} is not 1: what needs an ssh server is not tested");
             return None;
@@ -54,7 +55,7 @@ impl Sshd {
         fs::write(dir.path().join("authorized"), public).expect("it can be written");
         for _ in 0..STARTS {
             let port = free_port();
-            let mut child = spawn(dir.path(), port);
+            let mut child = spawn(dir.path(), port, bin);
             let listens = until("sshd listens, or has ended", || {
                 let ended = child.try_wait().expect("a child can be looked after").is_some();
                 let listens = TcpStream::connect(("127.0.0.1", port)).is_ok();
@@ -129,7 +130,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-fn spawn(dir: &Path, port: u16) -> Child {
+fn spawn(dir: &Path, port: u16, bin: &Path) -> Child {
     let shown = dir.display();
     let lines = [
         format!("ListenAddress 127.0.0.1:{port}"),
@@ -143,6 +144,7 @@ fn spawn(dir: &Path, port: u16) -> Child {
         "PasswordAuthentication no".to_owned(),
         "KbdInteractiveAuthentication no".to_owned(),
         "AllowTcpForwarding no".to_owned(),
+        format!("SetEnv PATH={}:/usr/bin:/bin", bin.display()),
     ];
     let config = dir.join("config");
     fs::write(&config, lines.join("\n") + "\n").expect("it can be written");

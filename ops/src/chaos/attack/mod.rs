@@ -57,6 +57,8 @@ pub(crate) struct Attack<'a> {
     pub(crate) troubles: Vec<String>,
     /// Whether damage was not mended in time, so that no more may be done.
     unmended: bool,
+    /// Whether a fault could not be undone, so that its node is away beyond its time and the budget no longer holds.
+    not_undone: bool,
     /// When it was last looked whether a node has died by itself.
     looked: Instant,
     /// Whether it was told that this cannot be seen.
@@ -85,6 +87,7 @@ impl<'a> Attack<'a> {
             damage: Damage::default(),
             troubles: Vec::new(),
             unmended: false,
+            not_undone: false,
             looked: Instant::now(),
             blind: false,
             world,
@@ -119,11 +122,14 @@ impl<'a> Attack<'a> {
                 self.end(&ended.fault, patience)?;
                 continue;
             }
-            if started.elapsed() > last {
+            let why = if self.not_undone {
+                Some("an earlier one could not be undone")
+            } else {
+                (started.elapsed() > last).then_some("the nodes took too long to come back")
+            };
+            if let Some(why) = why {
                 let left = waiting.count();
-                self.troubles.push(format!(
-                    "{left} faults were left out: the nodes took too long to come back"
-                ));
+                self.troubles.push(format!("{left} faults were left out: {why}"));
                 return Ok(());
             }
             if let Some(fault) = waiting.next_if(|fault| fault.at_ms <= now_ms) {
@@ -175,7 +181,9 @@ impl<'a> Attack<'a> {
     /// Ends a fault.
     fn end(&mut self, fault: &Fault, patience: &mut Patience) -> Result<(), CliError> {
         let undone = self.undo_it(fault, patience);
+        let troubles = self.troubles.len();
         let took = self.take(undone)?;
+        self.not_undone |= self.troubles.len() > troubles;
         self.world.fault_ends(fault.number);
         self.ledger.end(fault.number);
         self.note_what_is_expected();
