@@ -59,7 +59,16 @@ fn attacked(args: &ChaosArgs, mut patience: Patience) -> Result<Outcome, CliErro
         eprintln!("truckee: the cluster's directory is kept: {}", dir.display());
     }
     let mut outcome = outcome?;
-    left?;
+    if let Err(error) = left {
+        // What was seen is worth telling all the same.
+        let target = args.inventory.as_ref().map_or_else(
+            || format!("--cluster {}", dir.display()),
+            |file| format!("--inventory {}", file.display()),
+        );
+        outcome.troubles.push(format!(
+            "{error}; what is left is undone by `truckee chaos --heal {target}`"
+        ));
+    }
     outcome.took = started.elapsed();
     if own && kept {
         outcome
