@@ -12,11 +12,11 @@ pub(crate) mod hand;
 pub(crate) mod local;
 pub(crate) mod shares;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::budget::{Ledger, owned};
-use super::fault::{Fault, Ms};
+use super::fault::{Fault, Kind, Ms};
 use super::net::Proxies;
 use super::patience::{Patience, Waited};
 use super::plan::Plan;
@@ -172,6 +172,8 @@ impl<'a> Attack<'a> {
         let seconds = fault.lasts_ms as f64 / 1000.0;
         self.tell(format!("{}, {seconds:.1} s", fault.text()));
         let done = self.do_it(fault, patience);
+        // It undoes what it does on its way, or not.
+        self.not_undone |= fault.kind == Kind::Rolling && done.as_ref().is_err_and(is_trouble);
         if let Some(detail) = self.take(done)?.flatten() {
             self.tell(format!("{}: {detail}", fault.text()));
         }
@@ -181,9 +183,13 @@ impl<'a> Attack<'a> {
     /// Ends a fault.
     fn end(&mut self, fault: &Fault, patience: &mut Patience) -> Result<(), CliError> {
         let undone = self.undo_it(fault, patience);
-        let troubles = self.troubles.len();
+        self.not_undone |= undone.as_ref().is_err_and(is_trouble);
+        let was_trouble = self.not_undone && (undone.is_err() || fault.kind == Kind::Rolling);
         let took = self.take(undone)?;
-        self.not_undone |= self.troubles.len() > troubles;
+        if was_trouble {
+            // It counts as on: its node is still away, through no fault of the cluster's.
+            return Ok(());
+        }
         self.world.fault_ends(fault.number);
         self.ledger.end(fault.number);
         self.note_what_is_expected();
@@ -198,7 +204,7 @@ impl<'a> Attack<'a> {
         match outcome {
             Ok(value) => Ok(Some(value)),
             Err(CliError::CutOff) => Err(CliError::CutOff),
-            Err(error @ (CliError::NotReady { .. } | CliError::ChildDied { .. })) => {
+            Err(error) if !is_trouble(&error) => {
                 self.tell(error.to_string());
                 self.world.violate(Promise::Recovery, error.to_string());
                 Ok(None)
@@ -306,22 +312,54 @@ impl<'a> Attack<'a> {
         self.tell("the attack is over".to_owned());
         // What could not be seen before is looked at anew, and told anew.
         self.blind = false;
-        for name in self.missing()? {
+        let mut away: BTreeSet<String> = self.missing()?.into_iter().collect();
+        if self.not_undone {
+            away.extend(self.fleet.undo.deeds.down.iter().cloned());
+            for name in self.fleet.undo.deeds.frozen.clone() {
+                let thawed = self.fleet.thaw(&name);
+                self.take(thawed)?;
+            }
+        }
+        for name in away {
             let started = self.fleet.start_and_wait(&name, patience);
             self.take(started)?;
         }
+        self.end_what_is_undone();
         if self.until_back(HEALED_WITHIN, patience)? == Waited::No {
             let missing = self.not_linked().join(", ");
             let seconds = HEALED_WITHIN.as_secs();
             let what = format!("{seconds} s after the last fault the gateway does not reach {missing}");
             self.world.violate(Promise::Recovery, what);
         }
+        let still = self.fleet.undo.deeds.down.clone();
         for name in self.missing()? {
+            if self.not_undone && still.contains(&name) {
+                continue;
+            }
             self.world
                 .violate(Promise::Recovery, format!("{name} does not run at the end"));
         }
         self.world.state().record.restarts = self.fleet.starts;
         Ok(())
+    }
+
+    /// Faults that could not be undone in their time are over if they are undone now.
+    fn end_what_is_undone(&mut self) {
+        let deeds = &self.fleet.undo.deeds;
+        if !deeds.frozen.is_empty() || !deeds.down.is_empty() {
+            return;
+        }
+        let numbers: Vec<usize> = self.ledger.on().map(|fault| fault.number).collect();
+        for number in numbers {
+            self.world.fault_ends(number);
+            self.ledger.end(number);
+        }
+        self.note_what_is_expected();
+    }
+
+    /// Whether everything can be expected to work: what could not be undone is within the budget.
+    pub(crate) fn can_be_judged(&self) -> bool {
+        self.ledger.reads_expected() && self.ledger.uploads_expected() && self.ledger.drive_expected()
     }
 
     /// How many whole shares of each file lie on the peers, by its storage index; none if that cannot be seen.
@@ -334,4 +372,9 @@ impl<'a> Attack<'a> {
         let counted = self.damage.whole(hand, &self.shape.peers, &only);
         self.take(counted)
     }
+}
+
+/// Whether an error is of the attack itself, not of the cluster.
+fn is_trouble(error: &CliError) -> bool {
+    !matches!(error, CliError::NotReady { .. } | CliError::ChildDied { .. })
 }

@@ -101,10 +101,14 @@ impl Outcome {
                 let failed: u64 = Sort::ALL.into_iter().map(|sort| record.tally(sort).failed).sum();
                 format!("{failed} requests failed, each with an error that may be")
             }
-            Promise::Recovery => format!(
-                "{} starts of nodes; all run, are linked, and serve",
-                record.restarts
-            ),
+            Promise::Recovery => {
+                let end = if self.troubles.is_empty() {
+                    "all run, are linked, and serve"
+                } else {
+                    "what the attack itself could not do is told below"
+                };
+                format!("{} starts of nodes; {end}", record.restarts)
+            }
         }
     }
 

@@ -225,7 +225,7 @@ fn tail(outcome: &Outcome) -> Vec<String> {
         .map(|trouble| format!("TROUBLE  {trouble}"))
         .collect();
     if outcome.verdict.unfinished {
-        lines.push("UNFINISHED  the last look was cut off".to_owned());
+        lines.push("UNFINISHED  the last look was cut off or left out".to_owned());
     }
     lines.push(format!("AGAIN  {}", outcome.again));
     lines
