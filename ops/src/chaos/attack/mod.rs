@@ -357,9 +357,10 @@ impl<'a> Attack<'a> {
         self.note_what_is_expected();
     }
 
-    /// Whether everything can be expected to work: what could not be undone is within the budget.
+    /// Whether everything can be expected to work: all was undone, or what was not is within the budget.
     pub(crate) fn can_be_judged(&self) -> bool {
-        self.ledger.reads_expected() && self.ledger.uploads_expected() && self.ledger.drive_expected()
+        let ledger = &self.ledger;
+        !self.not_undone || (ledger.reads_expected() && ledger.uploads_expected() && ledger.drive_expected())
     }
 
     /// How many whole shares of each file lie on the peers, by its storage index; none if that cannot be seen.
