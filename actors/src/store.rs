@@ -8,6 +8,7 @@
 //! Not promised: that an answer reaches the asker; the share is durable all the same.
 
 pub mod disk;
+mod figures;
 pub mod file_disk;
 mod handle;
 pub mod look;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::prelude::*;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 use tokio::sync::oneshot;
 use tracing::Span;
 use truckee_engine::restart::{Class, Policy};
@@ -32,6 +33,7 @@ use truckee_grid::bucket::Bucket;
 use truckee_wire::message::{Failure, FailureCode, RequestKind};
 
 pub use self::disk::Disk;
+use self::figures::Figures;
 pub use self::file_disk::{DiskError, FileDisk};
 pub use self::handle::ShareStoreHandle;
 pub use self::pool::{DiskPool, PoolConfig};
@@ -118,7 +120,7 @@ pub struct ShareStore {
     surveying: BTreeMap<Ticket, oneshot::Sender<Result<Survey, DiskFault>>>,
     next_ticket: u64,
     timer: Timer,
-    told: Option<StoreReport>,
+    figures: Figures,
     stopping: bool,
     yielder: Yielder,
 }
@@ -147,7 +149,7 @@ impl ShareStore {
                 surveying: BTreeMap::new(),
                 next_ticket: 1,
                 timer: Timer::default(),
-                told: None,
+                figures: Figures::new(),
                 stopping: false,
                 yielder: Yielder::default(),
             }
@@ -198,7 +200,7 @@ impl ShareStore {
                 }
             }
         }
-        self.tell_metrics();
+        self.figures.tell(self.machine.report());
         if self.stopping && self.machine.is_idle() {
             context.stop();
             return;
@@ -229,42 +231,6 @@ impl ShareStore {
         let took = self.clock.now().saturating_sub(waiting.since);
         histogram!(names::STORE_REQUEST_SECONDS, "request" => request).record(took.as_secs_f64());
         waiting.responder.respond(result);
-    }
-
-    fn tell_metrics(&mut self) {
-        let report = self.machine.report();
-        if self.told == Some(report) {
-            return;
-        }
-        self.told = Some(report);
-        gauge!(names::STORE_SHARES).set(report.share_count as f64);
-        gauge!(names::STORE_USED_BYTES).set(report.used_bytes as f64);
-        gauge!(names::STORE_TRASH_SHARES).set(report.trash.shares as f64);
-        gauge!(names::STORE_TRASH_BYTES).set(report.trash.bytes as f64);
-        gauge!(names::STORE_AVAILABLE_BYTES).set(report.available_bytes as f64);
-        gauge!(names::STORE_OPEN_SHARES).set(report.open_shares as f64);
-        gauge!(names::STORE_DRAINING).set(if report.draining { 1.0 } else { 0.0 });
-        counter!(names::STORE_WRITTEN_BYTES).absolute(report.written_bytes);
-        counter!(names::STORE_READ_BYTES).absolute(report.read_bytes);
-        counter!(names::STORE_LEASES_RENEWED).absolute(report.leases_renewed);
-        counter!(names::STORE_SCRUBBED_BYTES).absolute(report.verified_bytes);
-        let corrupt = report.corrupt;
-        for (found_by, count) in [
-            ("read", corrupt.read),
-            ("write", corrupt.write),
-            ("scrub", corrupt.scrub),
-        ] {
-            counter!(names::STORE_CORRUPT, "found_by" => found_by).absolute(count);
-        }
-        let aborted = report.aborted;
-        for (cause, count) in [
-            ("asked", aborted.asked),
-            ("link_lost", aborted.link_lost),
-            ("idle", aborted.idle),
-            ("failed", aborted.failed),
-        ] {
-            counter!(names::STORE_ABORTED, "cause" => cause).absolute(count);
-        }
     }
 }
 

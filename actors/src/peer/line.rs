@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Gauge, counter, gauge, histogram};
 use truckee_engine::session::{Event, InboundId, RequestId, Session};
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
@@ -62,18 +62,19 @@ impl Drop for Presence {
 }
 
 /// Counts one thing in a gauge for as long as it exists, a panic included.
-struct Counted(&'static str);
+struct Counted(Gauge);
 
 impl Counted {
     fn new(name: &'static str) -> Self {
-        gauge!(name).increment(1.0);
-        Self(name)
+        let gauge = gauge!(name);
+        gauge.increment(1.0);
+        Self(gauge)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        gauge!(self.0).decrement(1.0);
+        self.0.decrement(1.0);
     }
 }
 

@@ -27,6 +27,7 @@ mod lease;
 mod looking;
 pub mod model;
 mod open;
+mod recent;
 mod space;
 mod suspect;
 mod trash;
@@ -44,6 +45,7 @@ use self::inventory::Changes;
 use self::lease::Renewal;
 pub use self::lease::{Leased, Survey};
 use self::open::{Open, Phase};
+use self::recent::RecentShares;
 use self::space::Space;
 pub use self::suspect::is_sound_block;
 pub use self::trash::{Amount, TrashCause, TrashMark};
@@ -68,8 +70,6 @@ pub const RETRY_OPEN: Duration = Duration::from_secs(2);
 /// Checks and lists, which no peer waits for, are refused as soon as requests of peers take up this part of the bounds on
 /// reads and on bytes to be written.
 const CROWDED_PART: usize = 4;
-/// Finished shares that can still be taken back; the oldest are forgotten first. 100 bytes each.
-const TAKE_BACK_COUNT_MAX: usize = 8192;
 
 /// Names an open share. A second upload of the same share, or the same over another link, is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,14 +150,6 @@ enum Pending {
     Measure,
 }
 
-/// A finished share that its uploader may still take back.
-#[derive(Clone, Copy, Debug)]
-struct Recent {
-    /// `None`: it came in one message, which names no upload.
-    upload: Option<UploadId>,
-    until: Mono,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Store {
@@ -177,7 +169,7 @@ pub struct Store {
     /// The calendar at the last request.
     calendar: UnixSeconds,
     open: BTreeMap<OpenKey, Open>,
-    recent: BTreeMap<(ShareId, u64), Recent>,
+    recent: RecentShares,
     pending: BTreeMap<DiskToken, Pending>,
     changes: Changes,
     /// Unfinished files that the disk failed to remove; a restart removes them at the latest.
@@ -216,7 +208,7 @@ impl Store {
             today: Day::FIRST,
             calendar: Day::FIRST.begin(),
             open: BTreeMap::new(),
-            recent: BTreeMap::new(),
+            recent: RecentShares::default(),
             pending: BTreeMap::new(),
             changes: Changes::new(epoch),
             leftovers: Vec::new(),
@@ -306,7 +298,7 @@ impl Store {
                 self.report.aborted.link_lost += 1;
             }
         }
-        self.recent.retain(|(_, owner), _| *owner != link);
+        self.recent.remove_link(link);
     }
 
     /// Time has passed: gives up idle shares, measures, forgets.
@@ -322,7 +314,7 @@ impl Store {
                 self.report.aborted.idle += 1;
             }
         }
-        self.recent.retain(|_, recent| recent.until > now);
+        self.recent.expire(now);
         if self.measure_at <= now && !self.measuring {
             for (incoming, share) in std::mem::take(&mut self.leftovers) {
                 self.discard(incoming, share, None);
@@ -337,7 +329,7 @@ impl Store {
     /// When [`Store::handle_timeout`] is due.
     pub fn next_deadline(&self) -> Option<Mono> {
         let idle = self.open.values().filter_map(Open::idle_at).min();
-        let forget = self.recent.values().map(|recent| recent.until).min();
+        let forget = self.recent.next_expiry();
         let measure = (!self.measuring).then_some(self.measure_at);
         [idle, forget, measure].into_iter().flatten().min()
     }
@@ -429,7 +421,7 @@ impl Store {
 
     /// Somebody asks for shares of a file and may count on what is there: nothing of it is taken back any more.
     fn shown(&mut self, si: StorageIndex) {
-        self.recent.retain(|(share, _), _| share.si != si);
+        self.recent.remove_file(si);
         for open in self.open.values_mut().filter(|open| open.share.si == si) {
             open.shown |= matches!(open.phase, Phase::Finishing { .. });
         }
@@ -459,18 +451,6 @@ impl Store {
             Pending::Find { si, .. } => *si == share.si,
             _ => false,
         })
-    }
-
-    fn remember(&mut self, share: ShareId, link: u64, recent: Recent) {
-        if self.recent.len() >= TAKE_BACK_COUNT_MAX {
-            let oldest = self
-                .recent
-                .iter()
-                .min_by_key(|(_, recent)| recent.until)
-                .map(|(key, _)| *key);
-            oldest.and_then(|key| self.recent.remove(&key));
-        }
-        self.recent.insert((share, link), recent);
     }
 }
 

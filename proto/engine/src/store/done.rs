@@ -4,11 +4,12 @@ use truckee_grid::ids::{ShareNumber, StorageIndex};
 use truckee_wire::message::{Failure, FailureCode, FileFacts, FoundShares, Response};
 
 use super::open::Phase;
+use super::recent::Recent;
 use super::types::{
     DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Effect, Found, IncomingId, ShareId, Ticket,
 };
 use super::write::not_open;
-use super::{Corrupt, OpenKey, Pending, Recent, Store, TAKE_BACK_MAX};
+use super::{Corrupt, OpenKey, Pending, Store, TAKE_BACK_MAX};
 use crate::time::Mono;
 
 /// Unfinished files to try to remove again. More of them mean a disk that is past help.
@@ -91,7 +92,7 @@ impl Store {
                 if matches!(outcome, Ok(DiskDone::Stored { .. })) {
                     self.report.written_bytes += bytes;
                     let until = now + TAKE_BACK_MAX;
-                    self.remember(share, link, Recent { upload: None, until });
+                    self.recent.insert((share, link), Recent { upload: None, until });
                 }
                 self.put_done(ticket, share, reserved, &file, outcome);
             }
@@ -202,7 +203,7 @@ impl Store {
                         upload: Some(key.upload),
                         until: now + TAKE_BACK_MAX,
                     };
-                    self.remember(key.share, key.link, recent);
+                    self.recent.insert((key.share, key.link), recent);
                 }
                 ticket
                     .into_iter()
