@@ -80,6 +80,8 @@ pub enum CliError {
         status: u16,
         /// Its own sentence.
         sentence: String,
+        /// When it may be asked again, if it says so.
+        retry_after: Option<Duration>,
     },
     /// The gateway answered something that no Truckee gateway answers.
     #[error("{gateway} answered with {what}; is it a Truckee gateway?")]
@@ -414,6 +416,7 @@ mod tests {
             CliError::Status {
                 status,
                 sentence: String::new(),
+                retry_after: None,
             }
             .exit()
         };

@@ -328,6 +328,9 @@ impl Gateway {
         if (200..300).contains(&status) {
             return Ok(response);
         }
+        // The only form that a gateway gives it; the other one, a date, is for caches.
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let text = self.text(&mut response)?;
         let lines: Vec<&str> = text
             .lines()
@@ -342,7 +345,11 @@ impl Gateway {
                 .to_owned(),
             lines => lines.join("; "),
         };
-        Err(CliError::Status { status, sentence })
+        Err(CliError::Status {
+            status,
+            sentence,
+            retry_after: retry_after.map(Duration::from_secs),
+        })
     }
 
     pub(crate) fn text(&self, response: &mut Response<Body>) -> Result<String, CliError> {

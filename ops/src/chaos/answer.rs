@@ -76,6 +76,7 @@ mod tests {
         Failed::of(&CliError::Status {
             status,
             sentence: "because".into(),
+            retry_after: None,
         })
     }
 

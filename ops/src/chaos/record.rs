@@ -356,6 +356,7 @@ mod tests {
         Failed::of(&CliError::Status {
             status,
             sentence: "no".into(),
+            retry_after: None,
         })
     }
 

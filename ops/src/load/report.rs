@@ -77,6 +77,11 @@ impl Outcome {
         )
     }
 
+    /// Of all rounds.
+    fn refusals(&self) -> u64 {
+        self.rounds.iter().map(|round| round.refusals).sum()
+    }
+
     fn gateway_peak(&self) -> Option<u64> {
         self.rounds
             .iter()
@@ -193,6 +198,7 @@ impl Outcome {
             "bytes_per_second": spread(bytes_per_second),
             "files_per_second": spread(files_per_second),
             "latency_ms": latency,
+            "refusals": self.refusals(),
             "nodes_cpu_seconds": self.nodes_seen.then(|| spread(self.spread(|round| round.cpu.nodes))),
             "gateway_peak_bytes": self.gateway_peak(),
             "nodes_peak_bytes": self.nodes_seen.then(|| self.nodes_peak()),
@@ -226,6 +232,16 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Vec<String> {
     ];
     lines.extend(outcomes.iter().map(Outcome::row));
     for outcome in outcomes {
+        if outcome.refusals() > 0 {
+            lines.push(format!(
+                "in {} rounds of {} × {} ({}) the gateway asked {} times to come back later, which was done",
+                outcome.rounds.len(),
+                outcome.work.requests(outcome.operation),
+                bytes_text(outcome.work.request_bytes(outcome.operation)),
+                outcome.operation.word(),
+                outcome.refusals(),
+            ));
+        }
         let (_, disturbed) = outcome.counted();
         if disturbed > 0 {
             lines.push(format!(
@@ -257,6 +273,7 @@ mod tests {
         Round {
             seconds,
             latencies: vec![Duration::from_secs_f64(seconds)],
+            refusals: 3,
             cpu: Cpu {
                 nodes: 1.0,
                 client: 0.5,
@@ -290,7 +307,13 @@ mod tests {
         assert_eq!((speed.min, speed.max), (8.0, 10.0));
         let all = outcome(vec![round(100.0, 1e6)]);
         assert_eq!(all.spread(|round| round.seconds).median, 100.0);
-        assert!(table(&[all]).last().unwrap().contains("not to be trusted"));
+        let table = table(&[all]);
+        assert!(table.last().unwrap().contains("not to be trusted"));
+        assert!(
+            table
+                .iter()
+                .any(|line| line.contains("asked 3 times to come back later"))
+        );
     }
 
     #[test]

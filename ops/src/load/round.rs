@@ -1,7 +1,8 @@
 //! One round of a measurement: some clients put or get some files.
 //!
-//! Owns the clock and the check: every downloaded byte is compared with what was uploaded. A request that fails ends the
-//! measurement with its error, because a figure with failures in it is no figure. Clients are threads, each with its own
+//! Owns the clock and the check: every downloaded byte is compared with what was uploaded. A gateway that is overloaded and says
+//! so is asked again when it says, which is counted, and the time until then belongs to the request. A request that fails otherwise
+//! ends the measurement with its error, because a figure with failures in it is no figure. Clients are threads, each with its own
 //! connection; they take the next file from one counter, so that a slow client does not hold up the others.
 
 use std::io::Read;
@@ -22,11 +23,19 @@ use crate::output::Counted;
 /// Read at a time from a download.
 const READ_BYTES: usize = 128 * 1024;
 
+/// Refusals of one request before the measurement ends with the last of them: minutes.
+const REFUSALS_MAX: u64 = 600;
+
+/// Longest wait before a refused request is made again.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
+
 /// What one round showed.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     pub(crate) seconds: f64,
     pub(crate) latencies: Vec<Duration>,
+    /// Times that the gateway said it had too much to do.
+    pub(crate) refusals: u64,
     pub(crate) cpu: Cpu,
     pub(crate) gateway_peak_bytes: Option<u64>,
     pub(crate) nodes_peak_bytes: u64,
@@ -123,12 +132,14 @@ pub(crate) fn run(
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_unstable_by_key(|done| done.file);
     let latencies = done.iter().map(|done| done.latency).collect();
+    let refusals = done.iter().map(|done| done.refusals).sum();
     if operation == Operation::Put {
         files.caps = done.into_iter().map(|done| done.cap).collect();
     }
     Ok(Round {
         seconds,
         latencies,
+        refusals,
         cpu,
         gateway_peak_bytes,
         nodes_peak_bytes,
@@ -139,6 +150,8 @@ pub(crate) fn run(
 struct Done {
     file: u64,
     latency: Duration,
+    /// Times that it was refused before.
+    refusals: u64,
     /// The cap, of a put.
     cap: String,
 }
@@ -169,7 +182,7 @@ fn client(
             break;
         }
         let started = Instant::now();
-        let cap = match operation {
+        let request = || match operation {
             Operation::Put => {
                 let content = files.content(file, work.size_bytes);
                 put(&gateway, content, work.size_bytes, bar)
@@ -177,14 +190,38 @@ fn client(
             Operation::Get => get(&gateway, files.whole(file, work), &mut scratch, bar),
             Operation::Range => get(&gateway, files.part(file, work), &mut scratch, bar),
         };
-        let cap = cap.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        let done = until_taken(request, failed);
+        let (cap, refusals) = done.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
         all.push(Done {
             file,
             latency: started.elapsed(),
+            refusals,
             cap,
         });
     }
     Ok(all)
+}
+
+/// Asks again as long as the gateway has too much to do; how often that was.
+fn until_taken(
+    mut request: impl FnMut() -> Result<String, CliError>,
+    failed: &AtomicBool,
+) -> Result<(String, u64), CliError> {
+    let mut refusals = 0;
+    loop {
+        match request() {
+            Err(CliError::Status {
+                status: 503,
+                retry_after: Some(after),
+                ..
+            }) if refusals < REFUSALS_MAX && !failed.load(Ordering::Relaxed) => {
+                refusals += 1;
+                std::thread::sleep(after.min(RETRY_AFTER_MAX));
+            }
+            Ok(cap) => return Ok((cap, refusals)),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn put(
@@ -230,4 +267,47 @@ fn get(
         });
     }
     Ok(String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy(retry_after: Option<Duration>) -> Result<String, CliError> {
+        Err(CliError::Status {
+            status: 503,
+            sentence: "too much to do".into(),
+            retry_after,
+        })
+    }
+
+    #[test]
+    fn what_is_refused_for_now_is_asked_again_and_counted() {
+        let (go_on, failed) = (AtomicBool::new(false), AtomicBool::new(true));
+        let mut asked = 0;
+        let mut twice = || {
+            asked += 1;
+            if asked <= 2 {
+                busy(Some(Duration::ZERO))
+            } else {
+                Ok("cap".into())
+            }
+        };
+        assert_eq!(until_taken(&mut twice, &go_on).unwrap(), ("cap".into(), 2));
+        assert!(
+            until_taken(|| busy(Some(Duration::ZERO)), &go_on).is_err(),
+            "not for ever"
+        );
+        assert!(
+            until_taken(|| busy(Some(Duration::ZERO)), &failed).is_err(),
+            "another client failed"
+        );
+        let mut once = 0;
+        let not_ready = || {
+            once += 1;
+            busy(None)
+        };
+        assert!(until_taken(not_ready, &go_on).is_err(), "it does not say when");
+        assert_eq!(once, 1);
+    }
 }

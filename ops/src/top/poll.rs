@@ -311,6 +311,7 @@ impl Poller {
             CliError::Status {
                 status: 503,
                 sentence,
+                ..
             } => (false, sentence.clone()),
             other => (false, other.to_string()),
         };

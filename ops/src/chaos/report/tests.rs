@@ -29,6 +29,7 @@ fn outcome() -> Outcome {
     let refused = Failed::of(&CliError::Status {
         status: 507,
         sentence: "too few".into(),
+        retry_after: None,
     });
     record.failed(Sort::Upload, at(20), at(22), &refused);
     record.done(Sort::Upload, at(23), at(25));
