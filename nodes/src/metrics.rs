@@ -19,8 +19,9 @@ const BUCKETS_SECONDS: [f64; 15] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 ];
 
-/// Between two looks at the lag of an event loop: often enough to catch a stall that a user feels.
-const LAG_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks at the lag of an event loop: often enough to catch a stall that a user feels, and seldom enough that a node at
+/// rest hardly runs: each of its loops wakes up for it.
+const LAG_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the recorder folds what was observed since; between scrapes nothing else empties its buffers.
 pub const UPKEEP: Duration = Duration::from_secs(5);
