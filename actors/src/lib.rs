@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cpu;
 pub mod directory;
 pub mod drive;
+mod figures;
 pub mod gate;
 pub mod gc;
 pub mod heal;

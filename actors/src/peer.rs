@@ -33,6 +33,7 @@ use self::messages::{Answered, Dialled};
 pub(crate) use self::messages::{Attach, CancelCall, PeerCall, Recheck};
 use crate::answers_ping;
 use crate::call::LinkState;
+use crate::figures::RequestFigures;
 use crate::gate::Yielder;
 use crate::link::{BatchWritten, LineId, LinkEnded, LinkFrames, LinkOwner};
 use crate::mesh::{Entry, World};
@@ -64,6 +65,8 @@ pub(crate) struct Peer {
     lines: BTreeMap<LineId, Line>,
     /// Lines that have something to do once the handler at work is done.
     restless: Vec<LineId>,
+    /// Of calls to the peer.
+    figures: RequestFigures,
     /// Calls that wait for a link.
     waiting: VecDeque<Waiting>,
     /// Calls under way, by their numbers.
@@ -88,6 +91,7 @@ impl Peer {
             attempt: Attempt::None,
             lines: BTreeMap::new(),
             restless: Vec::new(),
+            figures: RequestFigures::new(names::LINK_CALLS, Some(names::LINK_CALL_SECONDS)),
             waiting: VecDeque::new(),
             under_way: BTreeMap::new(),
             presence: None,

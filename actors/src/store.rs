@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::prelude::*;
-use metrics::{counter, histogram};
 use tokio::sync::oneshot;
 use tracing::Span;
 use truckee_engine::restart::{Class, Policy};
@@ -39,6 +38,7 @@ pub use self::handle::ShareStoreHandle;
 pub use self::pool::{DiskPool, PoolConfig};
 use crate::answers_ping;
 use crate::clock::ClockHandle;
+use crate::figures::RequestFigures;
 use crate::gate::{Yielder, tell};
 use crate::inbound::{self, Inbound, LinkEvent, Responder, Served};
 use crate::metrics as names;
@@ -121,6 +121,7 @@ pub struct ShareStore {
     next_ticket: u64,
     timer: Timer,
     figures: Figures,
+    requests: RequestFigures,
     stopping: bool,
     yielder: Yielder,
 }
@@ -150,6 +151,7 @@ impl ShareStore {
                 next_ticket: 1,
                 timer: Timer::default(),
                 figures: Figures::new(),
+                requests: RequestFigures::new(names::STORE_REQUESTS, Some(names::STORE_REQUEST_SECONDS)),
                 stopping: false,
                 yielder: Yielder::default(),
             }
@@ -225,11 +227,9 @@ impl ShareStore {
         let Some(waiting) = self.waiting.remove(&ticket) else {
             return;
         };
-        let outcome = inbound::outcome(&result);
-        let request = waiting.kind.name();
-        counter!(names::STORE_REQUESTS, "request" => request, "outcome" => outcome).increment(1);
         let took = self.clock.now().saturating_sub(waiting.since);
-        histogram!(names::STORE_REQUEST_SECONDS, "request" => request).record(took.as_secs_f64());
+        self.requests
+            .ended(waiting.kind, inbound::outcome(&result), Some(took));
         waiting.responder.respond(result);
     }
 }

@@ -7,10 +7,10 @@ use truckee_engine::session::CallError;
 use truckee_engine::time::Mono;
 
 use super::dialing::{RETRY_FOR_CALL_AFTER, Without};
-use super::line::{Pending, count_call};
+use super::line::Pending;
 use super::messages::PeerCall;
 use super::{LineId, Peer};
-use crate::call::{Call, Reply};
+use crate::call::{self, Call, Reply};
 use crate::mesh::cancelled;
 
 /// A call waits no longer for a link than this. A dial within the internet takes a few hundred milliseconds; a peer
@@ -79,7 +79,7 @@ impl Peer {
             }
         };
         let result = Err(error);
-        count_call(kind, &result);
+        self.figures.ended(kind, call::outcome(&result), None);
         reply.answer(result);
     }
 
@@ -100,7 +100,7 @@ impl Peer {
             }
             Err(error) => {
                 let result = Err(error);
-                count_call(kind, &result);
+                self.figures.ended(kind, call::outcome(&result), None);
                 reply.answer(result);
             }
         }
@@ -131,7 +131,8 @@ impl Peer {
     pub(super) fn fail_waiting(&mut self, retry_in: Duration) {
         for waiting in std::mem::take(&mut self.waiting) {
             let result = Err(CallError::Down { retry_in });
-            count_call(waiting.call.request.kind(), &result);
+            self.figures
+                .ended(waiting.call.request.kind(), call::outcome(&result), None);
             waiting.reply.answer(result);
         }
     }
@@ -150,7 +151,8 @@ impl Peer {
                     retry_in: RETRY_FOR_CALL_AFTER,
                 })
             };
-            count_call(waiting.call.request.kind(), &result);
+            self.figures
+                .ended(waiting.call.request.kind(), call::outcome(&result), None);
             waiting.reply.answer(result);
         }
     }
@@ -172,7 +174,7 @@ impl Peer {
         };
         line.session.cancel(now, id);
         if let Some(pending) = line.take_call(id) {
-            pending.finish(now, Err(cancelled()));
+            pending.finish(now, Err(cancelled()), &mut self.figures);
         }
         self.restless.push(line_id);
     }

@@ -257,7 +257,7 @@ impl Peer {
             return;
         };
         self.under_way.remove(&pending.number);
-        pending.finish(now, result);
+        pending.finish(now, result, &mut self.figures);
     }
 
     fn peer_leaves(&mut self, id: LineId, reason: GoodbyeReason) {
@@ -284,7 +284,7 @@ impl Peer {
         }
         for pending in line.take_calls().into_values() {
             self.under_way.remove(&pending.number);
-            pending.finish(now, Err(CallError::LinkLost));
+            pending.finish(now, Err(CallError::LinkLost), &mut self.figures);
         }
         let was_greeted = line.is_greeted();
         line.close();

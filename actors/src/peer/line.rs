@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use metrics::{Gauge, counter, gauge, histogram};
+use metrics::{Gauge, gauge};
 use truckee_engine::session::{Event, InboundId, RequestId, Session};
 use truckee_engine::time::Mono;
 use truckee_grid::ids::NodeId;
@@ -13,6 +13,7 @@ use truckee_wire::message::{GoodbyeReason, RequestKind, SessionId};
 
 use super::lanes::LaneMeter;
 use crate::call::{self, CallResult, Reply};
+use crate::figures::RequestFigures;
 use crate::gate::CountPermit;
 use crate::inbound::{self, CancelFlag, LinkEvent, LinkId, LinkListener, Served};
 use crate::link::{BATCH_BYTES, LineId, LinkEnd, LinkPort};
@@ -98,21 +99,13 @@ impl Pending {
         }
     }
 
-    pub(super) fn finish(self, now: Mono, result: CallResult) {
+    pub(super) fn finish(self, now: Mono, result: CallResult, figures: &mut RequestFigures) {
         let Self {
             kind, began, reply, ..
         } = self;
-        count_call(kind, &result);
-        let took = now.saturating_sub(began);
-        histogram!(names::LINK_CALL_SECONDS, "request" => kind.name()).record(took.as_secs_f64());
+        figures.ended(kind, call::outcome(&result), Some(now.saturating_sub(began)));
         reply.answer(result);
     }
-}
-
-/// Counts what came of a call.
-pub(super) fn count_call(kind: RequestKind, result: &CallResult) {
-    let outcome = call::outcome(result);
-    counter!(names::LINK_CALLS, "request" => kind.name(), "outcome" => outcome).increment(1);
 }
 
 /// A request of the peer that this node works on.
@@ -149,6 +142,7 @@ pub(super) struct Line {
     calls: BTreeMap<RequestId, Pending>,
     serving: BTreeMap<InboundId, Serving>,
     lanes: LaneMeter,
+    served: RequestFigures,
 }
 
 impl Line {
@@ -173,6 +167,7 @@ impl Line {
             calls: BTreeMap::new(),
             serving: BTreeMap::new(),
             lanes: LaneMeter::default(),
+            served: RequestFigures::new(names::LINK_SERVED, None),
         }
     }
 
@@ -274,8 +269,7 @@ impl Line {
 
     /// Answers a request that nobody works on.
     pub(super) fn refuse_or_answer(&mut self, now: Mono, id: InboundId, kind: RequestKind, served: Served) {
-        let outcome = inbound::outcome(&served);
-        counter!(names::LINK_SERVED, "request" => kind.name(), "outcome" => outcome).increment(1);
+        self.served.ended(kind, inbound::outcome(&served), None);
         if let Err(error) = self.session.respond(now, id, served) {
             tracing::error!(request = kind.name(), %error, "an answer of this node breaks a bound");
         }
