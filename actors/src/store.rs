@@ -12,6 +12,7 @@ mod figures;
 pub mod file_disk;
 mod handle;
 pub mod look;
+pub mod packed;
 pub mod pool;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,6 +36,7 @@ pub use self::disk::Disk;
 use self::figures::Figures;
 pub use self::file_disk::{DiskError, FileDisk};
 pub use self::handle::ShareStoreHandle;
+pub use self::packed::PackedDisk;
 pub use self::pool::{DiskPool, PoolConfig};
 use crate::answers_ping;
 use crate::clock::ClockHandle;

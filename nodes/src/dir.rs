@@ -14,7 +14,7 @@
 //! | `roster.bin` | 0600 | the mesh as last seen |
 //! | `draining` | 0644 | role storage: there while the node is being emptied |
 //! | `incidents/` | 0700 | recent events, written after panics |
-//! | `shares/`, `incoming/`, `quarantine/`, `trash/`, `leases/` | 0700 | role storage |
+//! | `shares/`, `incoming/`, `quarantine/`, `trash/`, `leases/`, `packs/` | 0700 | role storage |
 //! | `gc.json` | 0600 | role storage: the days that the node has seen pass, and since when leases are collected |
 //! | `scrub.json` | 0600 | role storage: how far the shares have been read back and checked |
 //!

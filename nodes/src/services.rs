@@ -15,7 +15,7 @@ use truckee_actors::gc::{Collector, CollectorStart};
 use truckee_actors::inbound::{Admission, LinkListener, Router};
 use truckee_actors::membership::{Membership, MembershipHandle, MembershipStart, Prepared};
 use truckee_actors::scrub::{Scrubber, ScrubberStart};
-use truckee_actors::store::{Disk, DiskPool, FileDisk, PoolConfig, ShareStore, ShareStoreHandle};
+use truckee_actors::store::{Disk, DiskPool, PackedDisk, PoolConfig, ShareStore, ShareStoreHandle};
 use truckee_actors::supervise::{ChildSpec, Slot};
 use truckee_actors::trim::Trimmer;
 use truckee_actors::vdrive::sql::DatabaseUrl;
@@ -116,7 +116,7 @@ fn open_store(
     gc: GcConfig,
     clock: &ClockHandle,
 ) -> Result<OpenedStore, RunError> {
-    let (disk, start) = FileDisk::open(dir.path())?;
+    let (disk, start) = PackedDisk::open(dir.path())?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let pool = DiskPool::start(&disk, PoolConfig::default())?;
     let config = StoreConfig {

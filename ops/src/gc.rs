@@ -33,7 +33,7 @@ pub(crate) fn run(args: &GcArgs) -> Result<(), CliError> {
     let today = state.map_or_else(calendar, |state| state.today);
     let days = args.expire_days.or(gc.expire_days).unwrap_or(EXPIRE_DAYS_SHOWN);
     let before = Day::from_number(today.number().saturating_sub(days));
-    let outlook = look(&args.dir, before);
+    let outlook = look(&args.dir, before).map_err(|error| failed(error.to_string()))?;
     let first = first_day(state);
     if args.json {
         let day = |day: Option<Day>| day.map(text);

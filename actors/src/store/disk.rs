@@ -2,8 +2,8 @@
 //!
 //! A [`Disk`] carries out one operation at a time on the thread that calls it and may block; the pool decides on which
 //! thread. It promises what [`DiskOp`] says of each operation, above all that `Stored` is only said of a share that no
-//! crash can lose. [`FileDisk`](super::file_disk::FileDisk) keeps a file per share; a store that packs small shares
-//! together belongs behind the same trait, which already takes a small share whole ([`DiskOp::Put`]).
+//! crash can lose. [`FileDisk`](super::file_disk::FileDisk) keeps a file per share;
+//! [`PackedDisk`](super::packed::PackedDisk) keeps small shares together and leaves the others to the former.
 
 use truckee_engine::store::{DiskOp, DiskReply};
 
@@ -19,6 +19,18 @@ pub trait Disk: Send + Sync + 'static {
     fn carry_out_in_turn(&self, op: DiskOp, turn: &dyn Turn) -> DiskReply {
         let _ = turn;
         self.carry_out(op)
+    }
+
+    /// The same for several [`DiskOp::Put`] at once, with an outcome for each in their order: a disk that can make several
+    /// shares durable together does.
+    fn carry_out_puts(&self, ops: Vec<DiskOp>) -> Vec<DiskReply> {
+        ops.into_iter().map(|op| self.carry_out(op)).collect()
+    }
+
+    /// Does a bounded step of what the disk has to do for itself; gives whether there was something to do. Called when nobody
+    /// wants anything, by one thread.
+    fn tidy(&self) -> bool {
+        false
     }
 }
 

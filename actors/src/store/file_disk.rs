@@ -15,19 +15,19 @@
 //! `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
 
 mod finished;
-mod incoming;
-mod leases;
+pub(in crate::store) mod incoming;
+pub(in crate::store) mod leases;
 mod list;
-mod opened;
+pub(in crate::store) mod opened;
 mod paths;
-mod scan;
-mod steps;
+pub(in crate::store) mod scan;
+pub(in crate::store) mod source;
+pub(in crate::store) mod steps;
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 mod trash;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +40,7 @@ use truckee_grid::ids::StorageIndex;
 use self::incoming::Incoming;
 use self::opened::OpenCache;
 use self::paths::Paths;
+use self::source::Source;
 use self::steps::Steps;
 use super::disk::{AtOnce, Disk, GivenUp, Turn};
 use crate::metrics as names;
@@ -76,7 +77,7 @@ pub struct FileDisk {
 
 /// What went wrong inside an operation, before it is classified.
 #[derive(Debug)]
-enum Trouble {
+pub(in crate::store) enum Trouble {
     /// The system said no.
     Io(io::Error),
     /// A fault that needs no log line: it tells of the request, not of the disk.
@@ -87,10 +88,10 @@ enum Trouble {
 
 /// What does not check.
 #[derive(Debug)]
-struct Wrong {
-    why: String,
-    /// The file that was looked at. Kept open, so that no other can have its inode.
-    file: Arc<File>,
+pub(in crate::store) struct Wrong {
+    pub(in crate::store) why: String,
+    /// What was looked at. A file is kept open, so that no other can have its inode.
+    source: Source,
 }
 
 impl From<io::Error> for Trouble {
@@ -115,7 +116,7 @@ impl FileDisk {
         FileDisk::open_with(dir, Steps::real())
     }
 
-    fn open_with(dir: &Path, steps: Steps) -> Result<(FileDisk, StartSpace), DiskError> {
+    pub(in crate::store) fn open_with(dir: &Path, steps: Steps) -> Result<(FileDisk, StartSpace), DiskError> {
         let paths = Paths::below(dir);
         let start = scan::prepare(&paths)?;
         Ok((FileDisk::over(paths, steps), start))
@@ -132,6 +133,11 @@ impl FileDisk {
         scan::count_trash(self.paths.trash()).unwrap_or_default()
     }
 
+    /// Where damaged shares go.
+    pub(in crate::store) fn quarantine(&self) -> &Path {
+        self.paths.quarantine()
+    }
+
     fn over(paths: Paths, steps: Steps) -> FileDisk {
         FileDisk {
             paths,
@@ -144,7 +150,12 @@ impl FileDisk {
         }
     }
 
-    fn work(&self, op: DiskOp, turn: &dyn Turn, damage: &mut Damage) -> Result<DiskDone, Trouble> {
+    pub(in crate::store) fn work(
+        &self,
+        op: DiskOp,
+        turn: &dyn Turn,
+        damage: &mut Damage,
+    ) -> Result<DiskDone, Trouble> {
         match op {
             DiskOp::Create {
                 incoming,
@@ -205,27 +216,34 @@ impl Disk for FileDisk {
     }
 
     fn carry_out_in_turn(&self, op: DiskOp, turn: &dyn Turn) -> DiskReply {
-        let name = op.name();
-        let about = op.si();
-        let mut damage = Damage::default();
-        let result = self.work(op, turn, &mut damage).map_err(|trouble| {
-            let fault = classify(&trouble);
-            if let Trouble::Io(error) = &trouble {
-                refused(name, about, error);
-            }
-            fault
-        });
-        DiskReply { result, damage }
+        reply_of(op.name(), op.si(), |damage| self.work(op, turn, damage))
     }
 }
 
+/// Carries out an operation and classifies what came of it.
+pub(in crate::store) fn reply_of(
+    name: &'static str,
+    about: Option<StorageIndex>,
+    work: impl FnOnce(&mut Damage) -> Result<DiskDone, Trouble>,
+) -> DiskReply {
+    let mut damage = Damage::default();
+    let result = work(&mut damage).map_err(|trouble| {
+        let fault = classify(&trouble);
+        if let Trouble::Io(error) = &trouble {
+            refused(name, about, error);
+        }
+        fault
+    });
+    DiskReply { result, damage }
+}
+
 /// Notes what the system said.
-fn refused(operation: &'static str, si: Option<StorageIndex>, error: &io::Error) {
+pub(in crate::store) fn refused(operation: &'static str, si: Option<StorageIndex>, error: &io::Error) {
     counter!(names::STORE_DISK_ERRORS, "operation" => operation).increment(1);
     tracing::error!(operation, ?si, %error, "the disk refused an operation of the share store");
 }
 
-fn classify(trouble: &Trouble) -> DiskFault {
+pub(in crate::store) fn classify(trouble: &Trouble) -> DiskFault {
     match trouble {
         Trouble::Plain(fault) => *fault,
         Trouble::Damaged(_) => DiskFault::Corrupt,

@@ -7,7 +7,8 @@ use truckee_engine::time::Day;
 use truckee_grid::bucket::Bucket;
 
 use super::disk::Disk;
-use super::file_disk::FileDisk;
+use super::file_disk::DiskError;
+use super::packed::PackedDisk;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +28,12 @@ pub struct Outlook {
 }
 
 /// Looks through the leases of the node in `dir`; those from before `before` count as over. Reads names and times of all
-/// shares and no contents: some microseconds each.
-pub fn look(dir: &Path, before: Day) -> Outlook {
-    let disk = FileDisk::only_to_look(dir);
+/// shares and no contents: some microseconds each. Of the pack that a node writes to it reads the contents too.
+///
+/// # Errors
+/// [`DiskError`] names a directory that cannot be read.
+pub fn look(dir: &Path, before: Day) -> Result<Outlook, DiskError> {
+    let disk = PackedDisk::only_to_look(dir)?;
     let mut outlook = Outlook {
         trash: disk.trash_amount(),
         ..Outlook::default()
@@ -49,7 +53,7 @@ pub fn look(dir: &Path, before: Day) -> Outlook {
             }
         }
     }
-    outlook
+    Ok(outlook)
 }
 
 impl Outlook {

@@ -3,7 +3,9 @@
 //! Owns a fixed number of named threads, each with one bounded queue. Operations that write go to the thread that their
 //! bucket says, so those of one file keep their order; reads go to threads of their own, so that a download does
 //! not wait behind an `fsync`. What no peer waits for, checks and lists, has one thread, which before each of its reads
-//! lets the operations of peers go first: a peer waits for one such read at most, of one block. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
+//! lets the operations of peers go first: a peer waits for one such read at most, of one block. The same thread has the disk
+//! do what it has to do for itself ([`Disk::tidy`]), step by step. Whole shares that wait for one thread together
+//! are handed to the disk together. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
 //! exactly once for each operation, on the thread that ran it, even if the disk panicked.
 //!
 //! [`DiskPool::inline`] runs everything on the caller's thread, for tests.
@@ -12,7 +14,7 @@ mod quiet;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -27,6 +29,12 @@ use crate::metrics as names;
 
 /// Takes the outcome of an operation.
 pub type Done = Box<dyn FnOnce(DiskReply) + Send>;
+
+/// Whole shares handed to the disk at once: no more than a node's peers upload at the same time, and a few megabytes if all are
+/// as long as goes.
+const PUTS_MAX: usize = 64;
+/// How long the disk is left alone when it had nothing to do for itself.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// How many threads, and how much may wait for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +104,7 @@ impl DiskPool {
     pub fn start(disk: &Arc<dyn Disk>, config: PoolConfig) -> std::io::Result<DiskPool> {
         let quiet = Quiet::new(config.patience);
         let mut threads = Vec::new();
-        let mut start = |name: String| -> std::io::Result<SyncSender<Work>> {
+        let mut start = |name: String, serve: Serve| -> std::io::Result<SyncSender<Work>> {
             let (sender, receiver) = sync_channel(config.queue_max);
             let (disk, quiet) = (Arc::clone(disk), Arc::clone(&quiet));
             let builder = thread::Builder::new().name(name);
@@ -105,12 +113,12 @@ impl DiskPool {
         };
         let mut several = |kind: &str, count: usize| -> std::io::Result<Vec<SyncSender<Work>>> {
             (0..count.max(1))
-                .map(|index| start(format!("disk-{kind}-{index}")))
+                .map(|index| start(format!("disk-{kind}-{index}"), serve))
                 .collect()
         };
         let writers = several("write", config.writers)?;
         let readers = several("read", config.readers)?;
-        let last = start("disk-last".to_owned())?;
+        let last = start("disk-last".to_owned(), serve_last)?;
         let mode = Mode::Threads {
             writers,
             readers,
@@ -193,9 +201,67 @@ fn lane(bucket: Option<Bucket>, lanes: usize) -> usize {
     bucket.map_or(0, |bucket| bucket.index() % lanes)
 }
 
+/// What a thread does until its queue is closed and empty.
+type Serve = fn(&dyn Disk, &Receiver<Work>, &dyn Turn);
+
 fn serve(disk: &dyn Disk, queue: &Receiver<Work>, turn: &dyn Turn) {
-    while let Ok(work) = queue.recv() {
-        run(disk, work, turn);
+    let mut next = None;
+    while let Some(work) = next.take().or_else(|| queue.recv().ok()) {
+        if !matches!(work.op, DiskOp::Put { .. }) {
+            run(disk, work, turn);
+            continue;
+        }
+        let mut puts = vec![work];
+        while puts.len() < PUTS_MAX && next.is_none() {
+            match queue.try_recv() {
+                Ok(work) if matches!(work.op, DiskOp::Put { .. }) => puts.push(work),
+                Ok(work) => next = Some(work),
+                Err(_) => break,
+            }
+        }
+        run_puts(disk, puts);
+    }
+}
+
+/// The thread of what can wait also has the disk tidy up, a step after each operation, or one after the other.
+fn serve_last(disk: &dyn Disk, queue: &Receiver<Work>, turn: &dyn Turn) {
+    let mut pause = TIDY_EVERY;
+    loop {
+        match queue.recv_timeout(pause) {
+            Ok(work) => run(disk, work, turn),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let tidy = || turn.wait().is_ok() && disk.tidy();
+        let has_more = catch_unwind(AssertUnwindSafe(tidy)).unwrap_or_else(|_| {
+            tracing::error!("the disk panicked while it tidied up; this is a fault in the program");
+            false
+        });
+        pause = if has_more { Duration::ZERO } else { TIDY_EVERY };
+    }
+}
+
+/// Hands several whole shares to the disk at once.
+fn run_puts(disk: &dyn Disk, puts: Vec<Work>) {
+    let started = Instant::now();
+    let (mut ops, mut askers) = (Vec::new(), Vec::new());
+    for Work { op, done, wanted } in puts {
+        ops.push(op);
+        askers.push((done, wanted));
+    }
+    let carry_out = AssertUnwindSafe(|| disk.carry_out_puts(ops));
+    let replies = catch_unwind(carry_out).unwrap_or_else(|_| {
+        tracing::error!("the disk panicked while it stored shares; this is a fault in the program");
+        Vec::new()
+    });
+    let took = started.elapsed().as_secs_f64();
+    // One that the disk has not answered has failed.
+    let mut replies = replies.into_iter();
+    for (done, wanted) in askers {
+        gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
+        histogram!(names::STORE_DISK_SECONDS, "operation" => "put").record(took);
+        drop(wanted);
+        done(replies.next().unwrap_or_else(|| Err(DiskFault::Failed).into()));
     }
 }
 

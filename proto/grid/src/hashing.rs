@@ -47,6 +47,30 @@ pub fn hash_of_leases(table: &[u8]) -> [u8; 32] {
     tagged("truckee/1 table of leases", &[table])
 }
 
+/// What of a pack of small shares a checksum is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackPart {
+    /// The beginning of the file.
+    Head,
+    /// The head of a record.
+    Record,
+    /// A share file in a record.
+    Share,
+    /// The file that says what lies in a pack.
+    Index,
+}
+
+/// The checksum of a part of a pack, over the concatenation of `parts`.
+pub fn hash_of_pack(part: PackPart, parts: &[&[u8]]) -> [u8; 32] {
+    let tag = match part {
+        PackPart::Head => "truckee/1 head of a pack",
+        PackPart::Record => "truckee/1 record of a pack",
+        PackPart::Share => "truckee/1 share in a pack",
+        PackPart::Index => "truckee/1 index of a pack",
+    };
+    tagged(tag, parts)
+}
+
 /// The state of [`tagged`] before the first part.
 pub(crate) fn tagged_hasher(tag: &'static str) -> Sha3_256 {
     let length = u8::try_from(tag.len()).expect("tags are literals shorter than 256 bytes");

@@ -40,7 +40,7 @@ pub use bucket::Bucket;
 pub use caps::{Cap, ChkCap, ChkVerifier};
 pub use engines::Engines;
 pub use geometry::Geometry;
-pub use hashing::hash_of_leases;
+pub use hashing::{PackPart, hash_of_leases, hash_of_pack};
 pub use ids::{Hash, NodeId, SegmentIndex, ShareNumber, StorageIndex, UploadId};
 pub use keys::{ConvergenceSecret, ReadKey};
 pub use params::{Coding, Encoding};

@@ -1,8 +1,9 @@
 //! Finished shares: found, read, verified, removed, and put aside when they do not check.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use truckee_engine::store::{Damage, DiskDone, DiskFault, Found, ShareId, is_sound_block};
@@ -10,6 +11,7 @@ use truckee_grid::ids::{SegmentIndex, ShareNumber, StorageIndex};
 use truckee_wire::message::FileFacts;
 
 use super::opened::Opened;
+use super::source::Source;
 use super::{FileDisk, Trouble, Turn, paths};
 
 /// Shares of one name that are kept aside; more than one happens only when a share is damaged, repaired and damaged
@@ -19,7 +21,11 @@ const ASIDE_MAX: u32 = 16;
 impl FileDisk {
     /// What a finished share says about its file, if it is there and checks. A damaged one is put aside, so that a new
     /// upload can take its place.
-    pub(super) fn existing(&self, share: ShareId, damage: &mut Damage) -> Result<Option<FileFacts>, Trouble> {
+    pub(in crate::store) fn existing(
+        &self,
+        share: ShareId,
+        damage: &mut Damage,
+    ) -> Result<Option<FileFacts>, Trouble> {
         match self.guarded(share, damage, |opened| Ok(opened.facts().clone())) {
             Ok(facts) => Ok(Some(facts)),
             Err(Trouble::Plain(DiskFault::NotFound) | Trouble::Damaged(_)) => Ok(None),
@@ -29,7 +35,7 @@ impl FileDisk {
     }
 
     /// Runs `what` on an open share; if that shows damage, puts the share aside.
-    pub(super) fn guarded<T>(
+    pub(in crate::store) fn guarded<T>(
         &self,
         share: ShareId,
         damage: &mut Damage,
@@ -51,7 +57,7 @@ impl FileDisk {
             Err(Trouble::Damaged(wrong)) => wrong,
             other => return other,
         };
-        let Some(bytes) = self.put_aside(share, &wrong.file)? else {
+        let Some(bytes) = self.put_aside(share, &wrong.source)? else {
             return Err(Trouble::Plain(DiskFault::NotFound));
         };
         tracing::error!(share = %share, why = wrong.why, "a damaged share was put aside");
@@ -60,8 +66,11 @@ impl FileDisk {
         Err(Trouble::Damaged(wrong))
     }
 
-    /// Moves the share away if its place still holds `file`; gives its length.
-    fn put_aside(&self, share: ShareId, file: &File) -> Result<Option<u64>, Trouble> {
+    /// Moves the share away if its place still holds the file that was looked at; gives its length.
+    fn put_aside(&self, share: ShareId, looked_at: &Source) -> Result<Option<u64>, Trouble> {
+        let Source::File(file) = looked_at else {
+            return Ok(None);
+        };
         let _one = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
         self.opened.forget(share);
         let from = self.paths.share(share);
@@ -73,15 +82,19 @@ impl FileDisk {
         if (seen.dev(), seen.ino()) != (there.dev(), there.ino()) {
             return Ok(None);
         }
-        let free = (0..ASIDE_MAX - 1).find(|attempt| !self.paths.aside(share, *attempt).exists());
-        self.steps
-            .rename(&from, &self.paths.aside(share, free.unwrap_or(ASIDE_MAX - 1)))?;
+        self.steps.rename(&from, &self.aside(share))?;
         self.steps.sync_dir(self.paths.quarantine())?;
         self.steps.sync_dir(&self.paths.file(share.si))?;
         Ok(Some(there.len()))
     }
 
-    pub(super) fn find(
+    /// Where a damaged share goes: a name that is free, or the last one.
+    pub(in crate::store) fn aside(&self, share: ShareId) -> PathBuf {
+        let free = (0..ASIDE_MAX - 1).find(|attempt| !self.paths.aside(share, *attempt).exists());
+        self.paths.aside(share, free.unwrap_or(ASIDE_MAX - 1))
+    }
+
+    pub(in crate::store) fn find(
         &self,
         si: StorageIndex,
         inline_bytes_max: u32,
@@ -112,7 +125,7 @@ impl FileDisk {
     }
 
     /// The numbers of the shares of a file, ascending.
-    pub(super) fn numbers(&self, si: StorageIndex) -> Result<Vec<ShareNumber>, Trouble> {
+    pub(in crate::store) fn numbers(&self, si: StorageIndex) -> Result<Vec<ShareNumber>, Trouble> {
         let entries = match fs::read_dir(self.paths.file(si)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -176,7 +189,7 @@ impl FileDisk {
 
 impl Opened {
     /// The block of a share of one block, if it is short enough to go along with an answer.
-    fn only_block(&self, bytes_max: u32) -> Result<Option<bytes::Bytes>, Trouble> {
+    pub(in crate::store) fn only_block(&self, bytes_max: u32) -> Result<Option<bytes::Bytes>, Trouble> {
         let geometry = self.facts().ueb.geometry();
         let fits = geometry.segments() == 1 && geometry.block_bytes(geometry.last()) <= bytes_max as usize;
         if !fits {

@@ -173,7 +173,7 @@ impl FileDisk {
         stored
     }
 
-    pub(super) fn discard(&self, incoming: IncomingId) -> Result<DiskDone, Trouble> {
+    pub(in crate::store) fn discard(&self, incoming: IncomingId) -> Result<DiskDone, Trouble> {
         if let Some(unfinished) = self.incoming_table().remove(&incoming) {
             let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
             self.steps.remove(&guard.path)?;
@@ -192,7 +192,7 @@ impl FileDisk {
 
 /// What goes behind the blocks. The machine checked the trees already; this checks them again, because here is the last
 /// place before they are durable, and they are small.
-fn trailer(header: &ShareHeader, closing: &Closing) -> Result<Vec<u8>, Trouble> {
+pub(in crate::store) fn trailer(header: &ShareHeader, closing: &Closing) -> Result<Vec<u8>, Trouble> {
     let roots: Vec<u8> = closing
         .file
         .share_roots

@@ -23,6 +23,15 @@ use truckee_grid::ids::StorageIndex;
 
 use super::{FileDisk, Trouble, Turn};
 
+/// Shares of a bucket that have no files of their own.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Others {
+    /// Files of which shares are in their places.
+    pub(in crate::store) held: BTreeSet<StorageIndex>,
+    /// Shares in the trash.
+    pub(in crate::store) thrown: Vec<(ShareId, TrashMark)>,
+}
+
 impl FileDisk {
     pub(super) fn renew(
         &self,
@@ -31,10 +40,25 @@ impl FileDisk {
         sis: &[StorageIndex],
         damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
+        let restore = |share| self.restore(share, damage);
+        self.renew_with(bucket, day, sis, &Others::default(), restore)
+    }
+
+    /// The same with other shares that have no files of their own.
+    pub(in crate::store) fn renew_with(
+        &self,
+        bucket: Bucket,
+        day: Day,
+        sis: &[StorageIndex],
+        others: &Others,
+        mut restore: impl FnMut(ShareId) -> Result<DiskDone, Trouble>,
+    ) -> Result<DiskDone, Trouble> {
         let _one = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        let thrown = self.thrown_away(bucket)?;
+        let mut thrown = self.thrown_away(bucket)?;
+        thrown.extend(&others.thrown);
         let mut there = self.names(bucket)?;
         there.extend(thrown.iter().map(|(share, _)| share.si));
+        there.extend(&others.held);
         let (mut table, mut changed) = match self.table(bucket)? {
             Some(table) => (table, false),
             None => (LeaseTable::new(day), true),
@@ -42,7 +66,8 @@ impl FileDisk {
         let mut held = Vec::with_capacity(sis.len());
         for si in sis {
             let is_thrown = thrown.iter().any(|(share, _)| share.si == *si);
-            let is_held = is_thrown || (there.contains(si) && !self.numbers(*si)?.is_empty());
+            let is_other = others.held.contains(si);
+            let is_held = is_thrown || is_other || (there.contains(si) && !self.numbers(*si)?.is_empty());
             held.push(is_held);
             changed |= is_held && table.renew(*si, day);
         }
@@ -56,7 +81,7 @@ impl FileDisk {
         let back: BTreeSet<ShareId> = back.map(|(share, _)| *share).collect();
         let mut restored = Amount::default();
         for share in back {
-            if let DiskDone::Restored { file_bytes } = self.restore(share, damage)? {
+            if let DiskDone::Restored { file_bytes } = restore(share)? {
                 restored.add(Amount::one(file_bytes));
             }
         }
@@ -64,30 +89,53 @@ impl FileDisk {
     }
 
     /// Moves a share out of its place, if its lease lets it go.
-    pub(super) fn let_go(
+    pub(in crate::store) fn let_go(
         &self,
         share: ShareId,
         mark: TrashMark,
         leased_before: Option<Day>,
     ) -> Result<DiskDone, Trouble> {
+        let written = || Ok(self.written(share)?.1);
+        self.let_go_as(share, leased_before, written, || self.throw_away(share, mark))
+    }
+
+    /// The same for a share of which others know when it was written and how it goes.
+    pub(in crate::store) fn let_go_as(
+        &self,
+        share: ShareId,
+        leased_before: Option<Day>,
+        written: impl FnOnce() -> Result<Day, Trouble>,
+        go: impl FnOnce() -> Result<DiskDone, Trouble>,
+    ) -> Result<DiskDone, Trouble> {
         let Some(before) = leased_before else {
-            return self.throw_away(share, mark);
+            return go();
         };
         let _one = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(table) = self.table(Bucket::of(&share.si))? else {
             return Err(Trouble::Plain(DiskFault::Failed));
         };
-        let written = fs::metadata(self.paths.share(share))?.modified()?;
-        if table.lease(&share.si, day_of(written)) >= before {
+        if table.lease(&share.si, written()?) >= before {
             return Ok(DiskDone::Kept);
         }
-        self.throw_away(share, mark)
+        go()
     }
 
     pub(super) fn survey(
         &self,
         bucket: Bucket,
         after: Option<ShareId>,
+        turn: &dyn Turn,
+    ) -> Result<DiskDone, Trouble> {
+        self.survey_with(bucket, after, &BTreeMap::new(), turn)
+    }
+
+    /// The same with other shares that have no files of their own, as [`FileDisk::list_with`]: the length of each and when it
+    /// was written.
+    pub(in crate::store) fn survey_with(
+        &self,
+        bucket: Bucket,
+        after: Option<ShareId>,
+        others: &BTreeMap<ShareId, (u64, Day)>,
         turn: &dyn Turn,
     ) -> Result<DiskDone, Trouble> {
         let Some(table) = self.table(bucket)? else {
@@ -98,24 +146,30 @@ impl FileDisk {
         survey.next = self.page(
             bucket,
             after,
-            &BTreeMap::new(),
+            others,
             turn,
             &mut survey.unreadable,
-            |share, _| {
-                let found = match fs::metadata(self.paths.share(share)) {
+            |share, other| {
+                let (file_bytes, written) = match other.map_or_else(|| self.written(share), Ok) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                     other => other?,
                 };
                 leased.push(Leased {
                     share,
-                    file_bytes: found.len(),
-                    lease: table.lease(&share.si, day_of(found.modified()?)),
+                    file_bytes,
+                    lease: table.lease(&share.si, written),
                 });
                 Ok(())
             },
         )?;
         survey.leased = leased;
         Ok(DiskDone::Surveyed(survey))
+    }
+
+    /// Length of a share and the day on which it was written.
+    pub(in crate::store) fn written(&self, share: ShareId) -> io::Result<(u64, Day)> {
+        let found = fs::metadata(self.paths.share(share))?;
+        Ok((found.len(), day_of(found.modified()?)))
     }
 
     /// The table of a bucket; `None` if it is damaged.

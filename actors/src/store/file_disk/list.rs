@@ -27,6 +27,13 @@ struct Files {
     more: bool,
 }
 
+/// Where a share is that has no file in its place.
+#[derive(Clone, Copy)]
+enum Elsewhere {
+    Trash(TrashMark),
+    NoFile,
+}
+
 impl FileDisk {
     pub(super) fn list(
         &self,
@@ -35,38 +42,56 @@ impl FileDisk {
         turn: &dyn Turn,
         damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
+        let no_others = |_, _: &mut Damage| Err(Trouble::Plain(DiskFault::NotFound));
+        self.list_with(bucket, after, &[], turn, damage, no_others)
+    }
+
+    /// The same with other shares among them that have no files of their own: the first of the bucket behind `after`, at least
+    /// [`LIST_MAX`] and one if there are so many. `ends` looks at one of them.
+    pub(in crate::store) fn list_with(
+        &self,
+        bucket: Bucket,
+        after: Option<ShareId>,
+        others: &[ShareId],
+        turn: &dyn Turn,
+        damage: &mut Damage,
+        ends: impl Fn(ShareId, &mut Damage) -> Result<Ends, Trouble>,
+    ) -> Result<DiskDone, Trouble> {
         let over = self.thrown_away(bucket)?;
         let over = over
             .into_iter()
             .filter(|(_, mark)| mark.cause == TrashCause::Expired);
+        let over = over.map(|(share, mark)| (share, Elsewhere::Trash(mark)));
+        let mut elsewhere: BTreeMap<ShareId, Elsewhere> = over.collect();
+        elsewhere.extend(others.iter().map(|share| (*share, Elsewhere::NoFile)));
         let (before, mut listing) = (damage.shares, Listing::default());
         let (mut unreadable, holdings) = (0, &mut listing.holdings);
-        listing.next = self.page(
-            bucket,
-            after,
-            &over.collect(),
-            turn,
-            &mut unreadable,
-            |share, mark| self.look(share, mark, holdings, damage),
-        )?;
+        listing.next = self.page(bucket, after, &elsewhere, turn, &mut unreadable, |share, lies| {
+            let found = match lies {
+                None => self.or_aside(share, damage, Ends::open(&self.paths, share)),
+                Some(Elsewhere::Trash(mark)) => Ends::open_at(&self.paths.trashed(share, mark), share),
+                Some(Elsewhere::NoFile) => ends(share, damage),
+            };
+            look(share, found, holdings)
+        })?;
         listing.unreadable = unreadable;
         listing.put_aside = damage.shares - before;
         Ok(DiskDone::Listed(listing))
     }
 
-    /// Calls `look` with the shares of a page in order, and with how those are marked that are only in the trash; gives where
-    /// the next page begins. What the system refuses to look at is counted.
-    pub(super) fn page(
+    /// Calls `look` with the shares of a page in order, and with what is said of those that have no file in their place; gives
+    /// where the next page begins. What the system refuses to look at is counted.
+    pub(super) fn page<E: Copy>(
         &self,
         bucket: Bucket,
         after: Option<ShareId>,
-        thrown: &BTreeMap<ShareId, TrashMark>,
+        elsewhere: &BTreeMap<ShareId, E>,
         turn: &dyn Turn,
         unreadable: &mut u64,
-        mut look: impl FnMut(ShareId, Option<TrashMark>) -> Result<(), Trouble>,
+        mut look: impl FnMut(ShareId, Option<E>) -> Result<(), Trouble>,
     ) -> Result<Option<ShareId>, Trouble> {
         turn.wait()?;
-        let Files { files, more } = self.files(bucket, after.map(|share| share.si), thrown)?;
+        let Files { files, more } = self.files(bucket, after.map(|share| share.si), elsewhere)?;
         let (mut looked, last) = (0, files.last().copied());
         for si in files {
             let numbers = self.numbers(si);
@@ -76,18 +101,18 @@ impl FileDisk {
                 si,
                 share: ShareNumber(0),
             };
-            let marked = thrown
+            let of_file = elsewhere
                 .range(first..=behind(si))
-                .map(|(share, mark)| (*share, Some(*mark)));
-            let mut shares: BTreeMap<ShareId, Option<TrashMark>> = marked.collect();
+                .map(|(share, said)| (*share, Some(*said)));
+            let mut shares: BTreeMap<ShareId, Option<E>> = of_file.collect();
             shares.extend(numbers.into_iter().map(|share| (ShareId { si, share }, None)));
-            for (share, mark) in shares {
+            for (share, said) in shares {
                 if after.is_some_and(|after| share <= after) {
                     continue;
                 }
                 turn.wait()?;
                 looked += 1;
-                look(share, mark).or_else(|trouble| count_refused(si, unreadable, trouble))?;
+                look(share, said).or_else(|trouble| count_refused(si, unreadable, trouble))?;
                 if looked == LIST_MAX {
                     return Ok(Some(share));
                 }
@@ -98,11 +123,11 @@ impl FileDisk {
     }
 
     /// The first files of a bucket, from `from` on. What has another name than a file of this bucket is none.
-    fn files(
+    fn files<E>(
         &self,
         bucket: Bucket,
         from: Option<StorageIndex>,
-        thrown: &BTreeMap<ShareId, TrashMark>,
+        elsewhere: &BTreeMap<ShareId, E>,
     ) -> Result<Files, Trouble> {
         let mut found = Files {
             files: BTreeSet::new(),
@@ -117,7 +142,7 @@ impl FileDisk {
                 found.more = true;
             }
         };
-        thrown.keys().for_each(|share| add(share.si));
+        elsewhere.keys().for_each(|share| add(share.si));
         let entries = match fs::read_dir(self.paths.bucket(bucket)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -130,30 +155,20 @@ impl FileDisk {
         }
         Ok(found)
     }
+}
 
-    /// Adds a share to the list, unless it has gone, or has just been put aside.
-    fn look(
-        &self,
-        share: ShareId,
-        mark: Option<TrashMark>,
-        holdings: &mut Vec<Holding>,
-        damage: &mut Damage,
-    ) -> Result<(), Trouble> {
-        let ends = match mark {
-            None => self.or_aside(share, damage, Ends::open(&self.paths, share)),
-            Some(mark) => Ends::open_at(&self.paths.trashed(share, mark), share),
-        };
-        match ends {
-            Ok(ends) => holdings.push(Holding {
-                share,
-                coding: ends.footer.header.coding,
-                file_bytes: ends.file_bytes,
-            }),
-            Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
-            Err(trouble) => return Err(trouble),
-        }
-        Ok(())
+/// Adds a share to the list, unless it has gone, or has just been put aside.
+fn look(share: ShareId, found: Result<Ends, Trouble>, holdings: &mut Vec<Holding>) -> Result<(), Trouble> {
+    match found {
+        Ok(ends) => holdings.push(Holding {
+            share,
+            coding: ends.footer.header.coding,
+            file_bytes: ends.file_bytes,
+        }),
+        Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
+        Err(trouble) => return Err(trouble),
     }
+    Ok(())
 }
 
 /// Counts what the system refused to read; anything else ends the list.

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::{Advice, fadvise};
 use truckee_engine::store::{DiskFault, ShareId};
 use truckee_grid::ids::{Hash, SegmentIndex};
 use truckee_grid::merkle;
@@ -17,6 +15,7 @@ use truckee_grid::ueb::{Ueb, hash_of_encoded};
 use truckee_wire::message::{BlockRead, FileFacts, SealedProof};
 
 use super::paths::Paths;
+use super::source::Source;
 use super::{Trouble, Turn, Wrong};
 
 /// Open files kept. A download keeps one share of this node busy; 64 downloads at once without opening again.
@@ -24,17 +23,17 @@ const OPEN_MAX: usize = 64;
 
 /// A finished share whose header, footer, UEB and share roots are right.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(in crate::store) struct Opened {
     ends: Ends,
     facts: FileFacts,
 }
 
 /// A finished share whose header and footer are right: what the least look at a share tells.
 #[derive(Debug)]
-pub(super) struct Ends {
-    file: Arc<File>,
-    pub(super) file_bytes: u64,
-    pub(super) footer: Footer,
+pub(in crate::store) struct Ends {
+    source: Source,
+    pub(in crate::store) file_bytes: u64,
+    pub(in crate::store) footer: Footer,
 }
 
 impl Ends {
@@ -48,41 +47,53 @@ impl Ends {
             io::ErrorKind::NotFound => Trouble::Plain(DiskFault::NotFound),
             _ => Trouble::Io(error),
         })?;
-        let file = Arc::new(file);
-        let file_bytes = file.metadata()?.len();
-        let damaged = |why: &dyn std::fmt::Display| wrong(&file, why);
+        Ends::of(Source::File(Arc::new(file)), share)
+    }
+
+    /// Wherever its bytes come from.
+    pub(in crate::store) fn of(source: Source, share: ShareId) -> Result<Ends, Trouble> {
+        let file_bytes = source.length()?;
+        let damaged = |why: &dyn std::fmt::Display| wrong(&source, why);
         let footer_at = file_bytes
             .checked_sub(FOOTER_BYTES as u64)
             .ok_or_else(|| damaged(&"the file is shorter than a footer"))?;
         let mut bytes = [0; FOOTER_BYTES];
-        file.read_exact_at(&mut bytes, footer_at)?;
+        source.read_exact_at(&mut bytes, footer_at)?;
         let footer = Footer::parse(&bytes, file_bytes).map_err(|error| damaged(&error))?;
         if (footer.header.si, footer.header.share) != (share.si, share.share) {
             return Err(damaged(&"it is another share than its name says"));
         }
         let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0)?;
+        source.read_exact_at(&mut header, 0)?;
         if header != footer.header.encode() {
             return Err(damaged(&"its header is not the one that its footer repeats"));
         }
         Ok(Ends {
-            file,
+            source,
             file_bytes,
             footer,
         })
     }
 }
 
-fn wrong(file: &Arc<File>, why: &dyn std::fmt::Display) -> Trouble {
+fn wrong(source: &Source, why: &dyn std::fmt::Display) -> Trouble {
     Trouble::Damaged(Wrong {
         why: why.to_string(),
-        file: Arc::clone(file),
+        source: source.clone(),
     })
 }
 
 impl Opened {
     fn open(paths: &Paths, share: ShareId) -> Result<Opened, Trouble> {
-        let ends = Ends::open(paths, share)?;
+        Opened::from_ends(Ends::open(paths, share)?)
+    }
+
+    /// Wherever its bytes come from.
+    pub(in crate::store) fn of(source: Source, share: ShareId) -> Result<Opened, Trouble> {
+        Opened::from_ends(Ends::of(source, share)?)
+    }
+
+    fn from_ends(ends: Ends) -> Result<Opened, Trouble> {
         let facts = read_facts(&ends)?;
         Ok(Opened { ends, facts })
     }
@@ -91,27 +102,27 @@ impl Opened {
         &self.ends.footer.layout
     }
 
-    pub(super) fn facts(&self) -> &FileFacts {
+    pub(in crate::store) fn facts(&self) -> &FileFacts {
         &self.facts
     }
 
-    pub(super) fn block(&self, segment: SegmentIndex) -> Result<Bytes, Trouble> {
+    pub(in crate::store) fn block(&self, segment: SegmentIndex) -> Result<Bytes, Trouble> {
         let segments = self.facts.ueb.segments();
         let (at, length) = self
             .layout()
             .block(segment)
             .ok_or(Trouble::Plain(DiskFault::NoSuchSegment { segments }))?;
-        read(&self.ends.file, at, length).map(Bytes::from)
+        read(&self.ends.source, at, length).map(Bytes::from)
     }
 
     /// One block with what proves it. A few reads of 32 bytes fetch the proof: they come out of the page cache.
-    pub(super) fn read(&self, segment: SegmentIndex) -> Result<BlockRead, Trouble> {
+    pub(in crate::store) fn read(&self, segment: SegmentIndex) -> Result<BlockRead, Trouble> {
         let block = self.block(segment)?;
         let block_path = self.hashes(&self.layout().block_path(segment))?;
         let mut sealed = self.hashes(&self.layout().sealed_path(segment))?;
         if sealed.is_empty() {
             let why = "the sealed tree has no leaf for a segment that is there";
-            return Err(wrong(&self.ends.file, &why));
+            return Err(wrong(&self.ends.source, &why));
         }
         let leaf = sealed.remove(0);
         Ok(BlockRead {
@@ -122,15 +133,15 @@ impl Opened {
     }
 
     /// What is wrong with the share.
-    pub(super) fn wrong(&self, why: &dyn std::fmt::Display) -> Trouble {
-        wrong(&self.ends.file, why)
+    pub(in crate::store) fn wrong(&self, why: &dyn std::fmt::Display) -> Trouble {
+        wrong(&self.ends.source, why)
     }
 
     fn hashes(&self, offsets: &[u64]) -> Result<Vec<Hash>, Trouble> {
         let mut hashes = Vec::with_capacity(offsets.len());
         for at in offsets {
             let mut hash = [0; Hash::BYTES];
-            self.ends.file.read_exact_at(&mut hash, *at)?;
+            self.ends.source.read_exact_at(&mut hash, *at)?;
             hashes.push(Hash(hash));
         }
         Ok(hashes)
@@ -139,57 +150,57 @@ impl Opened {
     /// Reads all and checks every hash, waiting for its turn before each read; gives the bytes read. They come from the
     /// disk: what is in the memory of the system says nothing about that, and is forgotten before, and again afterwards,
     /// because nobody is about to ask for it.
-    pub(super) fn verify(&self, turn: &dyn Turn) -> Result<u64, Trouble> {
-        let Ends { file, file_bytes, .. } = &self.ends;
-        forget_pages(file);
+    pub(in crate::store) fn verify(&self, turn: &dyn Turn) -> Result<u64, Trouble> {
+        let Ends {
+            source, file_bytes, ..
+        } = &self.ends;
+        source.forget_pages();
         let checked = self.check(turn);
-        forget_pages(file);
+        source.forget_pages();
         checked.map(|()| *file_bytes)
     }
 
     fn check(&self, turn: &dyn Turn) -> Result<(), Trouble> {
-        let Ends { file, file_bytes, .. } = &self.ends;
+        let Ends {
+            source, file_bytes, ..
+        } = &self.ends;
         let checked = verify_share(*file_bytes, |at, buffer: &mut [u8]| -> Result<(), Trouble> {
             turn.wait()?;
-            Ok(file.read_exact_at(buffer, at)?)
+            Ok(source.read_exact_at(buffer, at)?)
         });
         match checked {
             Ok(_) => Ok(()),
             Err(VerifyError::Read(trouble)) => Err(trouble),
-            Err(VerifyError::TooShort { .. }) => Err(wrong(file, &"the file is shorter than a footer")),
-            Err(VerifyError::Footer(why)) => Err(wrong(file, &why)),
-            Err(VerifyError::Ueb(why)) => Err(wrong(file, &why)),
-            Err(VerifyError::Damaged(part)) => Err(wrong(file, &format_args!("its {part} is damaged"))),
+            Err(VerifyError::TooShort { .. }) => Err(wrong(source, &"the file is shorter than a footer")),
+            Err(VerifyError::Footer(why)) => Err(wrong(source, &why)),
+            Err(VerifyError::Ueb(why)) => Err(wrong(source, &why)),
+            Err(VerifyError::Damaged(part)) => Err(wrong(source, &format_args!("its {part} is damaged"))),
         }
     }
 }
 
-/// A wish: a system that does not follow it gives the same bytes.
-fn forget_pages(file: &File) {
-    if let Err(error) = fadvise(file, 0, None, Advice::DontNeed) {
-        tracing::debug!(%error, "the system keeps the pages of a share that was read back");
-    }
-}
-
-fn read(file: &File, at: u64, length: usize) -> Result<Vec<u8>, Trouble> {
+fn read(source: &Source, at: u64, length: usize) -> Result<Vec<u8>, Trouble> {
     let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, at)?;
+    source.read_exact_at(&mut bytes, at)?;
     Ok(bytes)
 }
 
 /// UEB and share roots, checked against the footer and each other.
 fn read_facts(ends: &Ends) -> Result<FileFacts, Trouble> {
-    let Ends { file, footer, .. } = ends;
+    let Ends { source, footer, .. } = ends;
     let layout = &footer.layout;
-    let encoded = read(file, layout.ueb(), layout.ueb_bytes())?;
+    let encoded = read(source, layout.ueb(), layout.ueb_bytes())?;
     if hash_of_encoded(&encoded) != footer.ueb_hash {
-        return Err(wrong(file, &"its UEB is not the one that its footer names"));
+        return Err(wrong(source, &"its UEB is not the one that its footer names"));
     }
-    let ueb = Ueb::decode(&encoded).map_err(|error| wrong(file, &error))?;
-    let joined = read(file, layout.share_roots(), layout.share_roots_bytes())?;
+    let ueb = Ueb::decode(&encoded).map_err(|error| wrong(source, &error))?;
+    let joined = read(source, layout.share_roots(), layout.share_roots_bytes())?;
     let share_roots: Vec<Hash> = joined.as_chunks().0.iter().copied().map(Hash).collect();
     if merkle::share_root(&share_roots).as_ref() != Some(ueb.share_root()) {
-        return Err(wrong(file, &"its share roots do not lead to the root in its UEB"));
+        return Err(wrong(
+            source,
+            &"its share roots do not lead to the root in its UEB",
+        ));
     }
     Ok(FileFacts { ueb, share_roots })
 }

@@ -44,14 +44,14 @@ pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DiskError> {
+pub(in crate::store) fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DiskError> {
     result.map_err(|source| DiskError::Io {
         path: path.display().to_string(),
         source,
     })
 }
 
-fn make(dir: &Path) -> io::Result<()> {
+pub(in crate::store) fn make(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
     let parent = dir.parent().unwrap_or(dir);
     fs::File::open(parent)?.sync_all()

@@ -12,19 +12,19 @@ use std::time::{Duration, UNIX_EPOCH};
 use truckee_engine::time::UnixSeconds;
 
 /// Shares are ciphertext, but who holds which file is nobody's business: owner only.
-pub(super) const FILE_MODE: u32 = 0o600;
+pub(in crate::store) const FILE_MODE: u32 = 0o600;
 /// As [`FILE_MODE`], for directories.
-pub(super) const DIR_MODE: u32 = 0o700;
+pub(in crate::store) const DIR_MODE: u32 = 0o700;
 
 /// See the module.
-#[derive(Debug)]
-pub(super) struct Steps {
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Steps {
     #[cfg(test)]
-    pub(super) budget: Option<std::sync::Arc<super::tests::Budget>>,
+    pub(in crate::store) budget: Option<std::sync::Arc<super::tests::Budget>>,
 }
 
 impl Steps {
-    pub(super) fn real() -> Steps {
+    pub(in crate::store) fn real() -> Steps {
         Steps {
             #[cfg(test)]
             budget: None,
@@ -46,7 +46,7 @@ impl Steps {
     }
 
     /// Makes a file that must not be there yet.
-    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
+    pub(in crate::store) fn create(&self, path: &Path) -> io::Result<File> {
         self.step(path, false)?;
         OpenOptions::new()
             .read(true)
@@ -56,41 +56,47 @@ impl Steps {
             .open(path)
     }
 
-    pub(super) fn write(&self, file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::store) fn write(&self, file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.step(path, false)?;
         file.write_all(bytes)
     }
 
     /// Takes back what a failed write may have left behind `length`.
-    pub(super) fn truncate(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
+    pub(in crate::store) fn truncate(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
         self.step(path, false)?;
         file.set_len(length)
     }
 
-    pub(super) fn stamp(&self, file: &File, path: &Path, at: UnixSeconds) -> io::Result<()> {
+    pub(in crate::store) fn stamp(&self, file: &File, path: &Path, at: UnixSeconds) -> io::Result<()> {
         self.step(path, false)?;
         file.set_modified(UNIX_EPOCH + Duration::from_secs(at.as_secs()))
     }
 
     /// Makes content and length of a file durable.
-    pub(super) fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
         self.step(path, true)?;
         file.sync_all()
     }
 
+    /// Makes content and length of a file durable, and not its times.
+    pub(in crate::store) fn sync_data(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.step(path, true)?;
+        file.sync_data()
+    }
+
     /// Makes the names in a directory durable.
-    pub(super) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.step(path, true)?;
         File::open(path)?.sync_all()
     }
 
-    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    pub(in crate::store) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step(parent(to), false)?;
         fs::rename(from, to)
     }
 
     /// Makes a directory; one that is there is fine.
-    pub(super) fn make_dir(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn make_dir(&self, path: &Path) -> io::Result<()> {
         self.step(parent(path), false)?;
         match DirBuilder::new().mode(DIR_MODE).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -99,7 +105,7 @@ impl Steps {
     }
 
     /// Removes a directory if it is empty; one that is not, or is not there, is fine.
-    pub(super) fn remove_empty_dir(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn remove_empty_dir(&self, path: &Path) -> io::Result<()> {
         self.step(parent(path), false)?;
         match fs::remove_dir(path) {
             Err(error)
@@ -115,7 +121,7 @@ impl Steps {
     }
 
     /// Removes a file; one that is not there is fine.
-    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn remove(&self, path: &Path) -> io::Result<()> {
         self.step(path, false)?;
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -15,6 +15,52 @@ use super::super::testing::{Sample, sample};
 use super::steps::Steps;
 use super::*;
 
+/// A disk that the tests open.
+pub(in crate::store) trait Opens: Disk + Sized {
+    /// Opens it as it is.
+    fn open_in(dir: &Path) -> (Self, StartSpace) {
+        Self::open_stopping(dir, Steps::real())
+    }
+
+    /// Opens it with system calls that may fail.
+    fn open_stopping(dir: &Path, steps: Steps) -> (Self, StartSpace);
+
+    /// Where its large shares are.
+    fn files(&self) -> &FileDisk;
+
+    /// Flips a bit of a share file in its place; gives the length of it.
+    fn flip(&self, share: ShareId, at: usize) -> u64 {
+        let path = self.files().paths.share(share);
+        let mut bytes = fs::read(&path).expect("readable");
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).expect("writable");
+        self.files().opened.forget(share);
+        bytes.len() as u64
+    }
+}
+
+impl Opens for FileDisk {
+    fn open_stopping(dir: &Path, steps: Steps) -> (FileDisk, StartSpace) {
+        FileDisk::open_with(dir, steps).expect("opens")
+    }
+
+    fn files(&self) -> &FileDisk {
+        self
+    }
+}
+
+/// The tests of a module on each kind of disk.
+macro_rules! on_each_disk {
+    ($($test:ident),* $(,)?) => {
+        mod on_files {
+            $(#[test] fn $test() { super::$test::<crate::store::FileDisk>(); })*
+        }
+        mod on_packs {
+            $(#[test] fn $test() { super::$test::<crate::store::PackedDisk>(); })*
+        }
+    };
+}
+
 mod aside;
 mod leases;
 mod listing;
@@ -23,15 +69,15 @@ mod trash;
 /// Counts system calls down; when none are left all fail, as if the machine had stopped. Remembers what was changed and
 /// not yet made durable, and what was made durable in which order.
 #[derive(Debug)]
-pub(super) struct Budget {
-    left: Mutex<(u64, BTreeSet<PathBuf>, Vec<PathBuf>)>,
+pub(in crate::store) struct Budget {
+    pub(in crate::store) left: Mutex<(u64, BTreeSet<PathBuf>, Vec<PathBuf>)>,
     error: io::ErrorKind,
     /// Fail once and then go on, like a disk that is full for a moment, instead of stopping for good.
     once: bool,
 }
 
 impl Budget {
-    fn new(calls: u64, error: io::ErrorKind, once: bool) -> Arc<Budget> {
+    pub(in crate::store) fn new(calls: u64, error: io::ErrorKind, once: bool) -> Arc<Budget> {
         Arc::new(Budget {
             left: Mutex::new((calls, BTreeSet::new(), Vec::new())),
             error,
@@ -39,7 +85,7 @@ impl Budget {
         })
     }
 
-    pub(super) fn spend(&self, path: &Path, durable: bool) -> io::Result<()> {
+    pub(in crate::store) fn spend(&self, path: &Path, durable: bool) -> io::Result<()> {
         let mut guard = self.left.lock().expect("no panic inside");
         let (left, dirty, durable_in_order) = &mut *guard;
         if *left == 0 {
@@ -73,12 +119,16 @@ impl Budget {
     }
 }
 
-fn done(disk: &FileDisk, op: DiskOp) -> Result<DiskDone, DiskFault> {
+pub(in crate::store) fn done(disk: &dyn Disk, op: DiskOp) -> Result<DiskDone, DiskFault> {
     disk.carry_out(op).result
 }
 
 /// Writes the sample as the machine would, up to the first fault.
-fn write(disk: &FileDisk, sample: &Sample, incoming: u64) -> Result<DiskDone, DiskFault> {
+pub(in crate::store) fn write(
+    disk: &dyn Disk,
+    sample: &Sample,
+    incoming: u64,
+) -> Result<DiskDone, DiskFault> {
     let (incoming, share) = (IncomingId(incoming), sample.share);
     let (coding, segment_bytes) = (sample.encoding.coding(), sample.encoding.segment_bytes());
     let created = done(
@@ -113,7 +163,7 @@ fn write(disk: &FileDisk, sample: &Sample, incoming: u64) -> Result<DiskDone, Di
     )
 }
 
-fn put(disk: &FileDisk, sample: &Sample, incoming: u64) -> Result<DiskDone, DiskFault> {
+pub(in crate::store) fn put(disk: &dyn Disk, sample: &Sample, incoming: u64) -> Result<DiskDone, DiskFault> {
     let (incoming, closing) = (IncomingId(incoming), Box::new(sample.closing.clone()));
     done(
         disk,
@@ -127,7 +177,7 @@ fn put(disk: &FileDisk, sample: &Sample, incoming: u64) -> Result<DiskDone, Disk
 }
 
 /// Everything that was stored comes back as it was.
-fn assert_whole(disk: &FileDisk, sample: &Sample) {
+pub(in crate::store) fn assert_whole(disk: &dyn Disk, sample: &Sample) {
     for (index, block) in sample.blocks.iter().enumerate() {
         let read = done(
             disk,
@@ -165,7 +215,7 @@ fn assert_whole(disk: &FileDisk, sample: &Sample) {
     assert!(matches!(verified, Ok(DiskDone::Sound { .. })), "{verified:?}");
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub(in crate::store) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("readable") {
         let path = entry.expect("readable").path();
@@ -178,10 +228,9 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-#[test]
-fn what_is_stored_comes_back() {
+fn what_is_stored_comes_back<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, start) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, start) = D::open_in(dir.path());
     assert_eq!((start.share_count, start.used_bytes), (0, 0));
     let (large, small) = (sample(1, 5000, 4), sample(2, 100, 9));
     let Ok(DiskDone::Stored { file_bytes }) = write(&disk, &large, 1) else {
@@ -216,7 +265,7 @@ fn what_is_stored_comes_back() {
         })
     );
     drop(disk);
-    let (disk, start) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, start) = D::open_in(dir.path());
     assert_eq!(
         (start.share_count, start.used_bytes),
         (2, file_bytes + small_bytes)
@@ -332,8 +381,7 @@ fn a_stop_at_any_point_keeps_what_was_acknowledged_and_nothing_else_half() {
 }
 
 /// Each system call fails once with "no space left": the fault says so, and a discard and a retry succeed.
-#[test]
-fn a_full_disk_is_a_fault_that_leaves_nothing_behind() {
+fn a_full_disk_is_a_fault_that_leaves_nothing_behind<D: Opens>() {
     for whole in [false, true] {
         let sample = if whole {
             sample(3, 700, 1)
@@ -344,7 +392,7 @@ fn a_full_disk_is_a_fault_that_leaves_nothing_behind() {
             let dir = TempDir::new().expect("temporary directory");
             let budget = Budget::new(calls, io::ErrorKind::StorageFull, true);
             let steps = Steps { budget: Some(budget) };
-            let (disk, _) = FileDisk::open_with(dir.path(), steps).expect("opens");
+            let (disk, _) = D::open_stopping(dir.path(), steps);
             let first = if whole {
                 put(&disk, &sample, 1)
             } else {
@@ -364,7 +412,7 @@ fn a_full_disk_is_a_fault_that_leaves_nothing_behind() {
             )
             .expect("discards");
             assert_eq!(
-                files_below(disk.paths.incoming()),
+                files_below(disk.files().paths.incoming()),
                 Vec::<PathBuf>::new(),
                 "after {calls} calls"
             );
@@ -383,15 +431,14 @@ fn a_full_disk_is_a_fault_that_leaves_nothing_behind() {
 }
 
 /// A torn write is taken back, so that the next block stands where it should.
-#[test]
-fn a_failed_append_can_be_repeated() {
+fn a_failed_append_can_be_repeated<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
     let sample = sample(4, 2500, 1);
     // The calls of a create are two; the third is the first block's write.
     let steps = Steps {
         budget: Some(Budget::new(2, io::ErrorKind::StorageFull, true)),
     };
-    let (disk, _) = FileDisk::open_with(dir.path(), steps).expect("opens");
+    let (disk, _) = D::open_stopping(dir.path(), steps);
     let (incoming, share) = (IncomingId(1), sample.share);
     let (coding, segment_bytes) = (sample.encoding.coding(), sample.encoding.segment_bytes());
     done(
@@ -431,24 +478,22 @@ fn a_failed_append_can_be_repeated() {
     assert_whole(&disk, &sample);
 }
 
-#[test]
-fn a_share_that_does_not_close_is_not_stored() {
+fn a_share_that_does_not_close_is_not_stored<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let mut wrong = sample(4, 2500, 1);
     wrong.closing.block_leaves[1] = Hash([9; 32]);
     assert_eq!(write(&disk, &wrong, 1), Err(DiskFault::Failed));
-    assert!(files_below(disk.paths.shares()).is_empty());
+    assert!(files_below(disk.files().paths.shares()).is_empty());
 }
 
 /// Flips one bit in each part of a share file and cuts it at several places.
-#[test]
-fn damage_is_never_served_as_good() {
+fn damage_is_never_served_as_good<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 2500, 6);
     write(&disk, &sample, 1).expect("stored");
-    let path = disk.paths.share(sample.share);
+    let path = disk.files().paths.share(sample.share);
     let good = fs::read(&path).expect("readable");
     let layout = truckee_grid::share::ShareLayout::new(*sample.closing.file.ueb.geometry());
     let structure = [
@@ -463,7 +508,7 @@ fn damage_is_never_served_as_good() {
     let mut next = 2;
     let mut damaged = |bytes: &[u8], noticed_on_open: bool, what: &str| {
         fs::write(&path, bytes).expect("writable");
-        disk.opened.forget(sample.share);
+        disk.files().opened.forget(sample.share);
         let reply = disk.carry_out(DiskOp::Read {
             share: sample.share,
             segment: SegmentIndex(0),
@@ -501,14 +546,13 @@ fn damage_is_never_served_as_good() {
     for length in [0, 1, 63, 64, 300, good.len() - 1] {
         damaged(&good[..length], true, &format!("cut to {length}"));
     }
-    let aside = files_below(disk.paths.quarantine());
+    let aside = files_below(disk.files().paths.quarantine());
     assert_eq!(aside.len(), 15, "all are kept aside");
 }
 
-#[test]
-fn a_block_that_is_suspected_is_given_only_if_it_is_sound() {
+fn a_block_that_is_suspected_is_given_only_if_it_is_sound<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 2500, 6);
     write(&disk, &sample, 1).expect("stored");
     let read = |segment: u64, suspect: bool| {
@@ -525,7 +569,7 @@ fn a_block_that_is_suspected_is_given_only_if_it_is_sound() {
     for segment in 0..sample.blocks.len() as u64 {
         assert_eq!(read(segment, true), read(segment, false), "a wrong suspicion");
     }
-    let path = disk.paths.share(sample.share);
+    let path = disk.files().paths.share(sample.share);
     let layout = truckee_grid::share::ShareLayout::new(*sample.closing.file.ueb.geometry());
     for (incoming, at) in [64, layout.block_tree(), layout.sealed_tree()].iter().enumerate() {
         let mut bytes = fs::read(&path).expect("readable");
@@ -542,13 +586,12 @@ fn a_block_that_is_suspected_is_given_only_if_it_is_sound() {
     }
 }
 
-#[test]
-fn every_byte_of_the_facts_about_a_file_is_checked() {
+fn every_byte_of_the_facts_about_a_file_is_checked<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 2500, 6);
     write(&disk, &sample, 1).expect("stored");
-    let path = disk.paths.share(sample.share);
+    let path = disk.files().paths.share(sample.share);
     let good = fs::read(&path).expect("readable");
     let layout = truckee_grid::share::ShareLayout::new(*sample.closing.file.ueb.geometry());
     let facts = layout.share_roots() as usize..layout.footer() as usize;
@@ -557,7 +600,7 @@ fn every_byte_of_the_facts_about_a_file_is_checked() {
         let mut bytes = good.clone();
         bytes[at] ^= 1;
         fs::write(&path, &bytes).expect("writable");
-        disk.opened.forget(sample.share);
+        disk.files().opened.forget(sample.share);
         let find = DiskOp::Find {
             si: sample.share.si,
             inline_bytes_max: 0,
@@ -570,13 +613,12 @@ fn every_byte_of_the_facts_about_a_file_is_checked() {
     }
 }
 
-#[test]
-fn damage_is_counted_where_it_is_found() {
+fn damage_is_counted_where_it_is_found<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 2500, 6);
     write(&disk, &sample, 1).expect("stored");
-    let path = disk.paths.share(sample.share);
+    let path = disk.files().paths.share(sample.share);
     let bytes = fs::metadata(&path).expect("there").len() - 7;
     OpenOptions::new()
         .write(true)
@@ -592,19 +634,14 @@ fn damage_is_counted_where_it_is_found() {
     assert_eq!(reply.result, Ok(DiskDone::Found(Default::default())));
 }
 
-#[test]
-fn a_damaged_share_makes_room_for_a_new_one_and_leaves_the_books() {
+fn a_damaged_share_makes_room_for_a_new_one_and_leaves_the_books<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 700, 6);
     let Ok(DiskDone::Stored { file_bytes }) = put(&disk, &sample, 1) else {
         panic!("stored")
     };
-    let path = disk.paths.share(sample.share);
-    let mut bytes = fs::read(&path).expect("readable");
-    bytes[0] ^= 1;
-    fs::write(&path, bytes).expect("writable");
-    disk.opened.forget(sample.share);
+    disk.flip(sample.share, 0);
     let reply = disk.carry_out(DiskOp::Put {
         incoming: IncomingId(2),
         share: sample.share,
@@ -650,3 +687,15 @@ fn a_directory_that_cannot_be_used_is_named() {
     let error = FileDisk::open(dir.path()).expect_err("shares is a file");
     assert!(error.to_string().contains("shares"), "{error}");
 }
+
+on_each_disk!(
+    what_is_stored_comes_back,
+    a_full_disk_is_a_fault_that_leaves_nothing_behind,
+    a_failed_append_can_be_repeated,
+    a_share_that_does_not_close_is_not_stored,
+    damage_is_never_served_as_good,
+    a_block_that_is_suspected_is_given_only_if_it_is_sound,
+    every_byte_of_the_facts_about_a_file_is_checked,
+    damage_is_counted_where_it_is_found,
+    a_damaged_share_makes_room_for_a_new_one_and_leaves_the_books,
+);

@@ -38,7 +38,7 @@ impl FileDisk {
     }
 
     /// Moves a share back, the one that was thrown away last; what has come in its place stays.
-    pub(super) fn restore(&self, share: ShareId, damage: &mut Damage) -> Result<DiskDone, Trouble> {
+    pub(in crate::store) fn restore(&self, share: ShareId, damage: &mut Damage) -> Result<DiskDone, Trouble> {
         let bucket = Bucket::of(&share.si);
         let thrown = self.thrown_away(bucket)?;
         let marks = thrown.iter().filter(|(there, _)| *there == share);
@@ -57,12 +57,24 @@ impl FileDisk {
 
     /// Deletes for good what was thrown away for a cause before a day, as much as one operation may.
     pub(super) fn empty(&self, bucket: Bucket, cause: TrashCause, before: Day) -> Result<DiskDone, Trouble> {
+        let gone = self.empty_some(bucket, cause, before, EMPTY_MAX)?;
+        Ok(DiskDone::Emptied { gone })
+    }
+
+    /// The same for at most so many.
+    pub(in crate::store) fn empty_some(
+        &self,
+        bucket: Bucket,
+        cause: TrashCause,
+        before: Day,
+        shares_max: u64,
+    ) -> Result<Amount, Trouble> {
         let mut gone = Amount::default();
         for (share, mark) in self.thrown_away(bucket)? {
             if mark.cause != cause || mark.day >= before {
                 continue;
             }
-            if gone.shares == EMPTY_MAX {
+            if gone.shares == shares_max {
                 break;
             }
             let path = self.paths.trashed(share, mark);
@@ -73,11 +85,16 @@ impl FileDisk {
         if gone.shares > 0 {
             self.steps.sync_dir(&self.paths.trash_of(bucket))?;
         }
-        Ok(DiskDone::Emptied { gone })
+        Ok(gone)
+    }
+
+    /// Whether one of that name and mark lies there.
+    pub(in crate::store) fn is_thrown_away(&self, share: ShareId, mark: TrashMark) -> bool {
+        self.paths.trashed(share, mark).exists()
     }
 
     /// What a bucket has in the trash. What has another name than a share there is none.
-    pub(super) fn thrown_away(&self, bucket: Bucket) -> Result<Vec<(ShareId, TrashMark)>, Trouble> {
+    pub(in crate::store) fn thrown_away(&self, bucket: Bucket) -> Result<Vec<(ShareId, TrashMark)>, Trouble> {
         let entries = match fs::read_dir(self.paths.trash_of(bucket)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -13,7 +13,7 @@ fn day(number: u32) -> Day {
     Day::from_number(number)
 }
 
-fn renew(disk: &FileDisk, si: StorageIndex, today: u32) -> Result<DiskDone, DiskFault> {
+fn renew(disk: &dyn Disk, si: StorageIndex, today: u32) -> Result<DiskDone, DiskFault> {
     let (bucket, day) = (Bucket::of(&si), day(today));
     done(
         disk,
@@ -32,7 +32,7 @@ fn renewed(held: bool, restored: Amount) -> Result<DiskDone, DiskFault> {
     })
 }
 
-fn survey(disk: &FileDisk, si: StorageIndex) -> Result<Survey, DiskFault> {
+fn survey(disk: &dyn Disk, si: StorageIndex) -> Result<Survey, DiskFault> {
     let (bucket, after) = (Bucket::of(&si), None);
     match done(disk, DiskOp::Survey { bucket, after }) {
         Ok(DiskDone::Surveyed(survey)) => Ok(survey),
@@ -41,7 +41,7 @@ fn survey(disk: &FileDisk, si: StorageIndex) -> Result<Survey, DiskFault> {
     }
 }
 
-fn leases(disk: &FileDisk, si: StorageIndex) -> Vec<(u8, Day)> {
+fn leases(disk: &dyn Disk, si: StorageIndex) -> Vec<(u8, Day)> {
     let survey = survey(disk, si).expect("surveyed");
     assert_eq!((survey.next, survey.unreadable), (None, 0));
     let of_file = survey.leased.iter().filter(|leased| leased.share.si == si);
@@ -50,7 +50,7 @@ fn leases(disk: &FileDisk, si: StorageIndex) -> Vec<(u8, Day)> {
         .collect()
 }
 
-fn collect(disk: &FileDisk, share: ShareId, before: u32) -> Result<DiskDone, DiskFault> {
+fn collect(disk: &dyn Disk, share: ShareId, before: u32) -> Result<DiskDone, DiskFault> {
     done(
         disk,
         DiskOp::Trash {
@@ -64,10 +64,9 @@ fn collect(disk: &FileDisk, share: ShareId, before: u32) -> Result<DiskDone, Dis
     )
 }
 
-#[test]
-fn all_shares_of_a_file_have_one_lease_and_others_their_own() {
+fn all_shares_of_a_file_have_one_lease_and_others_their_own<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let (one, two, other) = (sample(5, 700, 6), sample(5, 700, 7), sample(9, 700, 0));
     for (incoming, sample) in [&one, &two, &other].into_iter().enumerate() {
         put(&disk, sample, incoming as u64).expect("stored");
@@ -87,35 +86,34 @@ fn all_shares_of_a_file_have_one_lease_and_others_their_own() {
         renewed(false, Amount::default())
     );
     assert!(
-        !disk.paths.lease_table(Bucket::of(&strange)).exists(),
+        !disk.files().paths.lease_table(Bucket::of(&strange)).exists(),
         "nothing is kept of it"
     );
     drop(disk);
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     assert_eq!(leases(&disk, si)[0], (6, day(WRITTEN + 9)));
 }
 
 /// Stops before every system call of a renewal and loses the power there.
-#[test]
-fn a_stop_at_any_point_leaves_the_old_lease_or_the_new_one() {
+fn a_stop_at_any_point_leaves_the_old_lease_or_the_new_one<D: Opens>() {
     let mut calls = 0;
     loop {
         let dir = TempDir::new().expect("temporary directory");
-        let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+        let (disk, _) = D::open_in(dir.path());
         let sample = sample(5, 700, 6);
         let si = sample.share.si;
         put(&disk, &sample, 1).expect("stored");
         renew(&disk, si, WRITTEN + 5).expect("renewed");
-        let table = disk.paths.lease_table(Bucket::of(&si));
+        let table = disk.files().paths.lease_table(Bucket::of(&si));
         drop(disk);
         let budget = Budget::new(calls, io::ErrorKind::Other, false);
         let steps = Steps {
             budget: Some(Arc::clone(&budget)),
         };
-        let (disk, _) = FileDisk::open_with(dir.path(), steps).expect("opens");
+        let (disk, _) = D::open_stopping(dir.path(), steps);
         let outcome = renew(&disk, si, WRITTEN + 9);
         // What was not made durable is cut; the table's name is durable with its directory.
-        let unfinished = disk.paths.new_lease_table(Bucket::of(&si));
+        let unfinished = disk.files().paths.new_lease_table(Bucket::of(&si));
         let dirty = budget.left.lock().expect("no panic inside").1.clone();
         for path in [&unfinished, &table].into_iter().filter(|path| path.exists()) {
             if dirty.contains(path) {
@@ -127,7 +125,7 @@ fn a_stop_at_any_point_leaves_the_old_lease_or_the_new_one() {
             }
         }
         drop(disk);
-        let (disk, _) = FileDisk::open(dir.path()).expect("opens after the stop");
+        let (disk, _) = D::open_in(dir.path());
         let lease = leases(&disk, si)[0].1;
         if outcome.is_ok() {
             assert_eq!(lease, day(WRITTEN + 9), "after {calls} calls");
@@ -144,10 +142,9 @@ fn a_stop_at_any_point_leaves_the_old_lease_or_the_new_one() {
     assert!(calls >= 5, "a table takes more than {calls} calls");
 }
 
-#[test]
-fn a_share_goes_only_by_its_lease_and_comes_back_with_a_renewal() {
+fn a_share_goes_only_by_its_lease_and_comes_back_with_a_renewal<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 2500, 6);
     let Ok(DiskDone::Stored { file_bytes }) = write(&disk, &sample, 1) else {
         panic!("stored")
@@ -162,7 +159,7 @@ fn a_share_goes_only_by_its_lease_and_comes_back_with_a_renewal() {
         collect(&disk, share, WRITTEN + 1),
         Ok(DiskDone::Trashed { file_bytes })
     );
-    let listed = |disk: &FileDisk| {
+    let listed = |disk: &dyn Disk| {
         let list = DiskOp::List {
             bucket: Bucket::of(&si),
             after: None,
@@ -183,16 +180,15 @@ fn a_share_goes_only_by_its_lease_and_comes_back_with_a_renewal() {
     assert_eq!(listed(&disk).len(), 1);
 }
 
-#[test]
-fn with_a_damaged_table_nothing_is_collected_and_the_next_renewal_renews_all() {
+fn with_a_damaged_table_nothing_is_collected_and_the_next_renewal_renews_all<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let (sample, other) = (sample(5, 700, 6), sample(5, 700, 7));
     put(&disk, &sample, 1).expect("stored");
     put(&disk, &other, 2).expect("stored");
     let si = sample.share.si;
     renew(&disk, si, WRITTEN + 5).expect("renewed");
-    let table = disk.paths.lease_table(Bucket::of(&si));
+    let table = disk.files().paths.lease_table(Bucket::of(&si));
     let mut bytes = fs::read(&table).expect("readable");
     bytes[30] ^= 1;
     fs::write(&table, bytes).expect("writable");
@@ -206,10 +202,9 @@ fn with_a_damaged_table_nothing_is_collected_and_the_next_renewal_renews_all() {
     assert_eq!(floor.lease(&StorageIndex([0; 16]), Day::FIRST), day(WRITTEN + 50));
 }
 
-#[test]
-fn what_is_held_no_more_is_forgotten() {
+fn what_is_held_no_more_is_forgotten<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 700, 6);
     put(&disk, &sample, 1).expect("stored");
     let si = sample.share.si;
@@ -228,10 +223,18 @@ fn what_is_held_no_more_is_forgotten() {
     // Another file of the same bucket.
     let mut neighbour = si;
     neighbour.0[15] ^= 1;
-    fs::create_dir(disk.paths.file(neighbour)).expect("made");
-    fs::write(disk.paths.file(neighbour).join("0"), b"a share").expect("written");
+    fs::create_dir_all(disk.files().paths.file(neighbour)).expect("made");
+    fs::write(disk.files().paths.file(neighbour).join("0"), b"a share").expect("written");
     renew(&disk, neighbour, WRITTEN + 6).expect("renewed");
-    let bytes = fs::read(disk.paths.lease_table(bucket)).expect("readable");
+    let bytes = fs::read(disk.files().paths.lease_table(bucket)).expect("readable");
     let table = truckee_engine::lease::LeaseTable::decode(bucket, &bytes).expect("whole");
     assert_eq!(table.len(), 1, "only the neighbour");
 }
+
+on_each_disk!(
+    all_shares_of_a_file_have_one_lease_and_others_their_own,
+    a_stop_at_any_point_leaves_the_old_lease_or_the_new_one,
+    a_share_goes_only_by_its_lease_and_comes_back_with_a_renewal,
+    with_a_damaged_table_nothing_is_collected_and_the_next_renewal_renews_all,
+    what_is_held_no_more_is_forgotten,
+);

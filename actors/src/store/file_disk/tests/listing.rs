@@ -5,7 +5,7 @@ use truckee_grid::ids::StorageIndex;
 
 use super::*;
 
-fn page(disk: &FileDisk, bucket: Bucket, after: Option<ShareId>) -> Listing {
+fn page(disk: &dyn Disk, bucket: Bucket, after: Option<ShareId>) -> Listing {
     match done(disk, DiskOp::List { bucket, after }) {
         Ok(DiskDone::Listed(listing)) => listing,
         other => panic!("{other:?}"),
@@ -13,7 +13,7 @@ fn page(disk: &FileDisk, bucket: Bucket, after: Option<ShareId>) -> Listing {
 }
 
 /// All pages, and how many there were.
-fn list(disk: &FileDisk, bucket: Bucket) -> (Vec<Holding>, usize) {
+fn list(disk: &dyn Disk, bucket: Bucket) -> (Vec<Holding>, usize) {
     let (mut all, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
         let listing = page(disk, bucket, after);
@@ -44,10 +44,9 @@ fn holding(sample: &Sample, file_bytes: u64) -> Holding {
     }
 }
 
-#[test]
-fn what_is_stored_is_listed_in_its_bucket() {
+fn what_is_stored_is_listed_in_its_bucket<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let mut expected: BTreeMap<Bucket, Vec<Holding>> = BTreeMap::new();
     for seed in 1..20 {
         let large = sample(seed, 2500, seed % 10);
@@ -68,10 +67,9 @@ fn what_is_stored_is_listed_in_its_bucket() {
     assert!(expected.is_empty());
 }
 
-#[test]
-fn pages_hold_each_share_once_in_order() {
+fn pages_hold_each_share_once_in_order<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let first = StorageIndex([9; 16]);
     let mut expected = Vec::new();
     // Two pages and a bit; the border of a page lies within a file.
@@ -97,39 +95,41 @@ fn pages_hold_each_share_once_in_order() {
     }
 }
 
-#[test]
-fn empty_directories_do_not_end_a_list() {
+fn empty_directories_do_not_end_a_list<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let first = StorageIndex([9; 16]);
     let last = share_in(first, u16::MAX, 3);
     put(&disk, &last, 1).expect("stored");
     for file in 0..2 * LIST_MAX as u16 {
         let empty = share_in(first, file, 0).share;
-        fs::create_dir(disk.paths.file(empty.si)).expect("made");
+        fs::create_dir_all(disk.files().paths.file(empty.si)).expect("made");
     }
     let (listed, pages) = list(&disk, Bucket::of(&first));
     assert_eq!((listed.len(), listed[0].share, pages), (1, last.share, 3));
 }
 
-#[test]
-fn other_names_are_no_shares() {
+fn other_names_are_no_shares<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let small = share_in(StorageIndex([9; 16]), 1, 3);
     put(&disk, &small, 1).expect("stored");
     let bucket = Bucket::of(&small.share.si);
-    let (bucket_dir, file_dir) = (disk.paths.bucket(bucket), disk.paths.file(small.share.si));
+    let (bucket_dir, file_dir) = (
+        disk.files().paths.bucket(bucket),
+        disk.files().paths.file(small.share.si),
+    );
     for name in ["lost+found", "aaaa", "\u{fc}"] {
-        fs::create_dir(bucket_dir.join(name)).expect("made");
+        fs::create_dir_all(bucket_dir.join(name)).expect("made");
     }
     // A file of another bucket does not belong here.
-    fs::create_dir(bucket_dir.join(StorageIndex([200; 16]).to_base32())).expect("made");
+    fs::create_dir_all(bucket_dir.join(StorageIndex([200; 16]).to_base32())).expect("made");
     fs::write(
         bucket_dir.join(StorageIndex([200; 16]).to_base32()).join("0"),
         b"x",
     )
     .expect("written");
+    fs::create_dir_all(&file_dir).expect("made");
     for name in ["03", "256", "3.new", "-1", "x"] {
         fs::write(file_dir.join(name), b"strange").expect("written");
     }
@@ -137,29 +137,20 @@ fn other_names_are_no_shares() {
     let shares: Vec<ShareId> = listing.holdings.iter().map(|holding| holding.share).collect();
     assert_eq!(shares, [small.share]);
     assert_eq!((listing.put_aside, listing.unreadable), (0, 0));
-    assert!(files_below(disk.paths.quarantine()).is_empty());
+    assert!(files_below(disk.files().paths.quarantine()).is_empty());
 }
 
-#[test]
-fn damaged_headers_are_put_aside_and_counted_and_blocks_are_not_read() {
+fn damaged_headers_are_put_aside_and_counted_and_blocks_are_not_read<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let first = StorageIndex([9; 16]);
     let samples: Vec<Sample> = (0..4).map(|number| share_in(first, 1, number)).collect();
     for (at, small) in samples.iter().enumerate() {
         put(&disk, small, at as u64).expect("stored");
     }
-    let flip = |small: &Sample, at: usize| {
-        let path = disk.paths.share(small.share);
-        let mut bytes = fs::read(&path).expect("readable");
-        let at = if at == usize::MAX { bytes.len() - 1 } else { at };
-        bytes[at] ^= 1;
-        fs::write(&path, &bytes).expect("writable");
-        bytes.len() as u64
-    };
-    // The header, a block, and the footer.
-    let bytes = flip(&samples[0], 30) + flip(&samples[3], usize::MAX);
-    flip(&samples[1], 70);
+    // A block, the header, and the footer.
+    let length = disk.flip(samples[1].share, 70);
+    let bytes = disk.flip(samples[0].share, 30) + disk.flip(samples[3].share, length as usize - 1);
     let bucket = Bucket::of(&first);
     let reply = disk.carry_out(DiskOp::List { bucket, after: None });
     assert_eq!(reply.damage, Damage { shares: 2, bytes });
@@ -169,51 +160,63 @@ fn damaged_headers_are_put_aside_and_counted_and_blocks_are_not_read() {
     let shares: Vec<ShareId> = listing.holdings.iter().map(|holding| holding.share).collect();
     assert_eq!(shares, [samples[1].share, samples[2].share]);
     assert_eq!((listing.put_aside, listing.next), (2, None));
-    assert_eq!(files_below(disk.paths.quarantine()).len(), 2);
+    assert_eq!(files_below(disk.files().paths.quarantine()).len(), 2);
     let again = page(&disk, bucket, None);
     assert_eq!((again.holdings.len(), again.put_aside), (2, 0), "counted once");
 }
 
-#[test]
-fn what_cannot_be_read_does_not_hide_the_rest() {
+fn what_cannot_be_read_does_not_hide_the_rest<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let first = StorageIndex([9; 16]);
     let (one, three) = (share_in(first, 1, 3), share_in(first, 3, 3));
     put(&disk, &one, 1).expect("stored");
     put(&disk, &three, 3).expect("stored");
     // The system reads no bytes of a directory, and no names of a file.
-    fs::create_dir(disk.paths.share(share_in(first, 1, 2).share)).expect("made");
-    fs::write(disk.paths.file(share_in(first, 2, 0).share.si), b"no directory").expect("written");
+    fs::create_dir_all(disk.files().paths.share(share_in(first, 1, 2).share)).expect("made");
+    fs::write(
+        disk.files().paths.file(share_in(first, 2, 0).share.si),
+        b"no directory",
+    )
+    .expect("written");
     let listing = page(&disk, Bucket::of(&first), None);
     let shares: Vec<ShareId> = listing.holdings.iter().map(|holding| holding.share).collect();
     assert_eq!(shares, [one.share, three.share]);
     assert_eq!((listing.unreadable, listing.put_aside), (2, 0));
 }
 
-#[test]
-fn a_list_goes_on_while_shares_are_written() {
+fn a_list_goes_on_while_shares_are_written<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let first = StorageIndex([9; 16]);
     let disk = Arc::new(disk);
     let writer = {
         let disk = Arc::clone(&disk);
         std::thread::spawn(move || {
             for file in 0..100 {
-                put(&disk, &share_in(first, file, 1), u64::from(file)).expect("stored");
+                put(disk.as_ref(), &share_in(first, file, 1), u64::from(file)).expect("stored");
                 if file % 3 == 0 {
                     let share = share_in(first, file, 1).share;
-                    done(&disk, DiskOp::Remove { share }).expect("removed");
+                    done(disk.as_ref(), DiskOp::Remove { share }).expect("removed");
                 }
             }
         })
     };
     while !writer.is_finished() {
-        let (listed, _) = list(&disk, Bucket::of(&first));
+        let (listed, _) = list(disk.as_ref(), Bucket::of(&first));
         assert!(listed.is_sorted_by(|one, next| one.share < next.share));
     }
     writer.join().expect("no panic");
-    assert_eq!(list(&disk, Bucket::of(&first)).0.len(), 66);
-    assert!(files_below(disk.paths.quarantine()).is_empty());
+    assert_eq!(list(disk.as_ref(), Bucket::of(&first)).0.len(), 66);
+    assert!(files_below(disk.files().paths.quarantine()).is_empty());
 }
+
+on_each_disk!(
+    what_is_stored_is_listed_in_its_bucket,
+    pages_hold_each_share_once_in_order,
+    empty_directories_do_not_end_a_list,
+    other_names_are_no_shares,
+    damaged_headers_are_put_aside_and_counted_and_blocks_are_not_read,
+    what_cannot_be_read_does_not_hide_the_rest,
+    a_list_goes_on_while_shares_are_written,
+);

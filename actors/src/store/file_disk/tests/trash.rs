@@ -12,7 +12,7 @@ fn mark(day: u32) -> TrashMark {
     }
 }
 
-fn trash(disk: &FileDisk, share: ShareId, day: u32) -> Result<DiskDone, DiskFault> {
+fn trash(disk: &dyn Disk, share: ShareId, day: u32) -> Result<DiskDone, DiskFault> {
     done(
         disk,
         DiskOp::Trash {
@@ -23,7 +23,7 @@ fn trash(disk: &FileDisk, share: ShareId, day: u32) -> Result<DiskDone, DiskFaul
     )
 }
 
-fn empty(disk: &FileDisk, share: ShareId, before: u32) -> Result<DiskDone, DiskFault> {
+fn empty(disk: &dyn Disk, share: ShareId, before: u32) -> Result<DiskDone, DiskFault> {
     let (bucket, before) = (Bucket::of(&share.si), Day::from_number(before));
     let cause = TrashCause::Expired;
     done(
@@ -36,12 +36,12 @@ fn empty(disk: &FileDisk, share: ShareId, before: u32) -> Result<DiskDone, DiskF
     )
 }
 
-fn stopping_after(dir: &Path, calls: u64) -> (FileDisk, Arc<Budget>) {
+fn stopping_after<D: Opens>(dir: &Path, calls: u64) -> (D, Arc<Budget>) {
     let budget = Budget::new(calls, io::ErrorKind::Other, false);
     let steps = Steps {
         budget: Some(Arc::clone(&budget)),
     };
-    (FileDisk::open_with(dir, steps).expect("opens").0, budget)
+    (D::open_stopping(dir, steps).0, budget)
 }
 
 /// The one share below the directory, wherever it lies.
@@ -51,26 +51,25 @@ fn only_file(dir: &Path, when: &str) -> PathBuf {
     found.remove(0)
 }
 
-#[test]
-fn a_stop_at_any_point_leaves_a_share_in_its_place_or_in_the_trash() {
+fn a_stop_at_any_point_leaves_a_share_in_its_place_or_in_the_trash<D: Opens>() {
     for back in [false, true] {
         let mut calls = 0;
         loop {
             let (dir, sample) = (TempDir::new().expect("temporary directory"), sample(5, 2500, 6));
-            let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+            let (disk, _) = D::open_in(dir.path());
             write(&disk, &sample, 1).expect("stored");
-            let whole = fs::read(disk.paths.share(sample.share)).expect("readable");
+            let whole = fs::read(disk.files().paths.share(sample.share)).expect("readable");
             if back {
                 trash(&disk, sample.share, 7).expect("thrown away");
             }
             drop(disk);
-            let (disk, _) = stopping_after(dir.path(), calls);
+            let (disk, _) = stopping_after::<D>(dir.path(), calls);
             let outcome = match back {
                 false => trash(&disk, sample.share, 7),
                 true => done(&disk, DiskOp::Restore { share: sample.share }),
             };
             drop(disk);
-            let (disk, start) = FileDisk::open(dir.path()).expect("opens after the stop");
+            let (disk, start) = D::open_in(dir.path());
             let lies = only_file(dir.path(), &format!("after {calls} calls, back: {back}"));
             assert_eq!(fs::read(lies).expect("readable"), whole);
             assert_eq!(start.share_count + start.trash.shares, 1);
@@ -93,20 +92,19 @@ fn a_stop_at_any_point_leaves_a_share_in_its_place_or_in_the_trash() {
 }
 
 /// In the other order, loss of power in between could leave a share in neither place.
-#[test]
-fn where_a_share_goes_is_durable_before_where_it_came_from() {
+fn where_a_share_goes_is_durable_before_where_it_came_from<D: Opens>() {
     for back in [false, true] {
         for calls in 0..20 {
             let (dir, sample) = (TempDir::new().expect("temporary directory"), sample(5, 2500, 6));
-            let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+            let (disk, _) = D::open_in(dir.path());
             write(&disk, &sample, 1).expect("stored");
-            let at_home = disk.paths.file(sample.share.si);
-            let in_trash = disk.paths.trash_of(Bucket::of(&sample.share.si));
+            let at_home = disk.files().paths.file(sample.share.si);
+            let in_trash = disk.files().paths.trash_of(Bucket::of(&sample.share.si));
             if back {
                 trash(&disk, sample.share, 7).expect("thrown away");
             }
             drop(disk);
-            let (disk, budget) = stopping_after(dir.path(), calls);
+            let (disk, budget) = stopping_after::<D>(dir.path(), calls);
             let outcome = match back {
                 false => trash(&disk, sample.share, 7),
                 true => done(&disk, DiskOp::Restore { share: sample.share }),
@@ -130,15 +128,14 @@ fn where_a_share_goes_is_durable_before_where_it_came_from() {
     }
 }
 
-#[test]
-fn a_share_comes_back_as_it_was_with_its_time() {
+fn a_share_comes_back_as_it_was_with_its_time<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, _) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, _) = D::open_in(dir.path());
     let sample = sample(5, 2500, 6);
     let Ok(DiskDone::Stored { file_bytes }) = write(&disk, &sample, 1) else {
         panic!("stored")
     };
-    let written = fs::metadata(disk.paths.share(sample.share))
+    let written = fs::metadata(disk.files().paths.share(sample.share))
         .and_then(|found| found.modified())
         .expect("there");
     assert_eq!(
@@ -146,7 +143,7 @@ fn a_share_comes_back_as_it_was_with_its_time() {
         Ok(DiskDone::Trashed { file_bytes })
     );
     assert!(
-        !disk.paths.file(sample.share.si).exists(),
+        !disk.files().paths.file(sample.share.si).exists(),
         "no empty directory stays"
     );
     let read = done(
@@ -163,7 +160,7 @@ fn a_share_comes_back_as_it_was_with_its_time() {
         Ok(DiskDone::Restored { file_bytes })
     );
     assert_whole(&disk, &sample);
-    let now = fs::metadata(disk.paths.share(sample.share))
+    let now = fs::metadata(disk.files().paths.share(sample.share))
         .and_then(|found| found.modified())
         .expect("there");
     assert_eq!(now, written);
@@ -228,3 +225,9 @@ fn the_trash_is_emptied_by_day_and_of_nothing_else() {
         "both have one length"
     );
 }
+
+on_each_disk!(
+    a_stop_at_any_point_leaves_a_share_in_its_place_or_in_the_trash,
+    where_a_share_goes_is_durable_before_where_it_came_from,
+    a_share_comes_back_as_it_was_with_its_time,
+);
