@@ -11,30 +11,25 @@
 //! [`DiskPool::inline`] runs everything on the caller's thread, for tests.
 
 mod quiet;
+mod threads;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use metrics::{gauge, histogram};
+use metrics::gauge;
 use truckee_engine::store::{DiskFault, DiskOp, DiskReply};
 use truckee_grid::bucket::Bucket;
 
 use self::quiet::{Quiet, Wanted};
-use super::disk::{AtOnce, Disk, Turn};
+use self::threads::{Serve, run, serve, serve_last};
+use super::disk::{AtOnce, Disk};
 use crate::metrics as names;
 
 /// Takes the outcome of an operation.
 pub type Done = Box<dyn FnOnce(DiskReply) + Send>;
-
-/// Whole shares handed to the disk at once: no more than a node's peers upload at the same time, and a few megabytes if all are
-/// as long as goes.
-const PUTS_MAX: usize = 64;
-/// How long the disk is left alone when it had nothing to do for itself.
-const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// How many threads, and how much may wait for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,98 +196,14 @@ fn lane(bucket: Option<Bucket>, lanes: usize) -> usize {
     bucket.map_or(0, |bucket| bucket.index() % lanes)
 }
 
-/// What a thread does until its queue is closed and empty.
-type Serve = fn(&dyn Disk, &Receiver<Work>, &dyn Turn);
-
-fn serve(disk: &dyn Disk, queue: &Receiver<Work>, turn: &dyn Turn) {
-    let mut next = None;
-    while let Some(work) = next.take().or_else(|| queue.recv().ok()) {
-        if !matches!(work.op, DiskOp::Put { .. }) {
-            run(disk, work, turn);
-            continue;
-        }
-        let mut puts = vec![work];
-        while puts.len() < PUTS_MAX && next.is_none() {
-            match queue.try_recv() {
-                Ok(work) if matches!(work.op, DiskOp::Put { .. }) => puts.push(work),
-                Ok(work) => next = Some(work),
-                Err(_) => break,
-            }
-        }
-        run_puts(disk, puts);
-    }
-}
-
-/// The thread of what can wait also has the disk tidy up, a step after each operation, or one after the other.
-fn serve_last(disk: &dyn Disk, queue: &Receiver<Work>, turn: &dyn Turn) {
-    let mut pause = TIDY_EVERY;
-    loop {
-        match queue.recv_timeout(pause) {
-            Ok(work) => run(disk, work, turn),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        let tidy = || turn.wait().is_ok() && disk.tidy();
-        let has_more = catch_unwind(AssertUnwindSafe(tidy)).unwrap_or_else(|_| {
-            tracing::error!("the disk panicked while it tidied up; this is a fault in the program");
-            false
-        });
-        pause = if has_more { Duration::ZERO } else { TIDY_EVERY };
-    }
-}
-
-/// Hands several whole shares to the disk at once.
-fn run_puts(disk: &dyn Disk, puts: Vec<Work>) {
-    let started = Instant::now();
-    let (mut ops, mut askers) = (Vec::new(), Vec::new());
-    for Work { op, done, wanted } in puts {
-        ops.push(op);
-        askers.push((done, wanted));
-    }
-    let carry_out = AssertUnwindSafe(|| disk.carry_out_puts(ops));
-    let replies = catch_unwind(carry_out).unwrap_or_else(|_| {
-        tracing::error!("the disk panicked while it stored shares; this is a fault in the program");
-        Vec::new()
-    });
-    let took = started.elapsed().as_secs_f64();
-    // One that the disk has not answered has failed.
-    let mut replies = replies.into_iter();
-    for (done, wanted) in askers {
-        gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
-        histogram!(names::STORE_DISK_SECONDS, "operation" => "put").record(took);
-        drop(wanted);
-        done(replies.next().unwrap_or_else(|| Err(DiskFault::Failed).into()));
-    }
-}
-
-fn run(disk: &dyn Disk, work: Work, turn: &dyn Turn) {
-    let name = work.op.name();
-    let started = Instant::now();
-    let Work { op, done, wanted } = work;
-    let carry_out = || match op.can_wait() {
-        true => disk.carry_out_in_turn(op, turn),
-        false => disk.carry_out(op),
-    };
-    let reply = catch_unwind(AssertUnwindSafe(carry_out)).unwrap_or_else(|_| {
-        tracing::error!(
-            operation = name,
-            "a disk operation panicked; this is a fault in the program"
-        );
-        Err(DiskFault::Failed).into()
-    });
-    gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
-    histogram!(names::STORE_DISK_SECONDS, "operation" => name).record(started.elapsed().as_secs_f64());
-    drop(wanted);
-    done(reply);
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
 
     use truckee_engine::store::{DiskDone, ShareId};
     use truckee_grid::ids::{ShareNumber, StorageIndex};
 
+    use super::super::disk::Turn;
     use super::*;
 
     /// Panics on `Remove`, counts in order on `Verify`, blocks in `Discard` until told.

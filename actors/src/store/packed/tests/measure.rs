@@ -52,6 +52,7 @@ fn measure_durable_puts() {
     let dir = TempDir::new().expect("temporary directory");
     let packed = PackedDisk::open(&dir.path().join("packed")).expect("opens").0;
     let files = FileDisk::open(&dir.path().join("files")).expect("opens").0;
+    println!();
     for threads in [1, 4, 16] {
         let of_files = puts_per_second(&files, threads, 1);
         let of_packs = puts_per_second(&packed, threads, 1);
@@ -75,11 +76,11 @@ fn resident_bytes() -> u64 {
 fn measure_a_start_with_a_million_shares() {
     let dir = TempDir::new().expect("temporary directory");
     let disk = PackedDisk::open(dir.path()).expect("opens").0;
-    let share_file = Bytes::from(vec![7; 400]);
-    let started = Instant::now();
+    let (share_file, sample) = (Bytes::from(vec![7; 400]), sample(1, 10, 3));
+    let (before, started) = (resident_bytes(), Instant::now());
     for batch in 0..1000_u32 {
         let wish = |at: u32| {
-            let DiskOp::Put { share, closing, .. } = numbered(&sample(1, 10, 3), batch * 1000 + at) else {
+            let DiskOp::Put { share, closing, .. } = numbered(&sample, batch * 1000 + at) else {
                 panic!("it is a put")
             };
             Wish::Put {
@@ -92,7 +93,8 @@ fn measure_a_start_with_a_million_shares() {
         let wishes = (0..1000).map(wish).collect();
         disk.log.commit(wishes).expect("stored");
     }
-    println!("written in {:.1} s", started.elapsed().as_secs_f64());
+    let (took, more) = (started.elapsed().as_secs_f64(), resident_bytes() - before);
+    println!("\nwritten in {took:.1} s, {} MB more resident", more / 1_000_000);
     drop(disk);
     for round in ["the last pack is read", "by index files", "without index files"] {
         if round == "without index files" {
@@ -100,12 +102,11 @@ fn measure_a_start_with_a_million_shares() {
                 fs::remove_file(path).expect("removed");
             }
         }
-        let (before, started) = (resident_bytes(), Instant::now());
+        let started = Instant::now();
         let (disk, start) = PackedDisk::open(dir.path()).expect("opens");
         let took = started.elapsed().as_secs_f64();
         assert_eq!(start.share_count, 1_000_000);
-        let more = resident_bytes().saturating_sub(before) / 1_000_000;
-        println!("{round}: {took:.2} s, {more} MB more resident");
+        println!("{round}: {took:.2} s");
         let started = Instant::now();
         let mut listed = 0;
         for bucket in Bucket::all() {
