@@ -159,8 +159,8 @@ impl PackedDisk {
         }
         let (_, bytes) = self.bytes_of(share, |index| {
             let thrown = index.thrown_of(share);
-            let over = thrown.filter(|(mark, _)| mark.cause == TrashCause::Expired);
-            over.last().map(|(_, slot)| slot)
+            let mut over = thrown.filter(|(mark, _)| mark.cause == TrashCause::Expired);
+            over.next_back().map(|(_, slot)| slot)
         })?;
         Ends::of(Source::Memory(bytes), share)
     }

@@ -35,7 +35,7 @@ fn many_threads_put_at_once_and_all_of_it_is_there() {
         scope.spawn(|| {
             (0..200).for_each(|_| {
                 disk.tidy();
-            })
+            });
         });
     });
     assert!(pack_files(dir.path(), "pack").len() > syncs_before);
@@ -156,5 +156,55 @@ fn several_at_once_are_answered_each_with_its_own() {
     assert!(calls < 10, "they are synced together: {calls} calls");
     for at in [1, 2, 4] {
         assert_whole(&disk, &samples[at]);
+    }
+}
+
+/// Whatever is answered, the packs have been synced since they were last written to.
+#[test]
+fn nothing_is_answered_before_it_is_synced() {
+    let dir = TempDir::new().expect("temporary directory");
+    let budget = failing(u64::MAX, true);
+    let steps = Steps {
+        budget: Some(Arc::clone(&budget)),
+    };
+    let disk = open_small(dir.path(), steps).expect("opens").0;
+    let is_synced = |what: &str| {
+        let dirty = &budget.left.lock().expect("no panic inside").1;
+        assert!(
+            !dirty
+                .iter()
+                .any(|path| path.extension().is_some_and(|end| end == "pack")),
+            "{what}: {dirty:?}"
+        );
+        assert!(
+            !dirty.contains(&dir.path().join("packs")) || what == "compacted",
+            "{what}: {dirty:?}"
+        );
+    };
+    for seed in 1..12 {
+        let sample = sample(seed, 300, 0);
+        let share = sample.share;
+        put(&disk, &sample, 0).expect("stored");
+        is_synced("put");
+        trash(&disk, share, 7).expect("thrown away");
+        is_synced("thrown away");
+        done(&disk, DiskOp::Restore { share }).expect("restored");
+        is_synced("restored");
+        if seed.is_multiple_of(2) {
+            done(&disk, DiskOp::Remove { share }).expect("removed");
+            is_synced("removed");
+        } else if seed.is_multiple_of(3) {
+            trash(&disk, share, 8).expect("thrown away");
+            let (bucket, before) = (Bucket::of(&share.si), Day::from_number(9));
+            let cause = TrashCause::Expired;
+            let empty = DiskOp::Empty {
+                bucket,
+                cause,
+                before,
+            };
+            done(&disk, empty).expect("emptied");
+            is_synced("emptied");
+            assert!(read_lock(&disk.log.index).thrown_of(share).next().is_none());
+        }
     }
 }

@@ -35,7 +35,7 @@ fn room_is_given_back_and_nothing_comes_back() {
     for keep_every in [2, 3, 5, 100] {
         let dir = TempDir::new().expect("temporary directory");
         let disk = open(dir.path());
-        let all = held_and_gone(&disk, 40, |seed| seed % keep_every == 0);
+        let all = held_and_gone(&disk, 40, |seed| seed.is_multiple_of(keep_every));
         let kept = all.iter().filter(|(_, is_kept)| *is_kept).count() as u64;
         let before = bytes_of_packs(dir.path());
         assert!(tidy_all(&disk) > 0);
@@ -111,7 +111,7 @@ fn what_lies_in_the_trash_is_moved_with_its_mark_and_its_day() {
 fn shares_leave_while_they_are_moved() {
     let dir = TempDir::new().expect("temporary directory");
     let disk = open(dir.path());
-    let mut all = held_and_gone(&disk, 30, |seed| seed % 3 == 0);
+    let mut all = held_and_gone(&disk, 30, |seed| seed.is_multiple_of(3));
     let mut at = 0;
     while disk.tidy() {
         let (sample, is_kept) = &mut all[at % 30];

@@ -35,7 +35,7 @@ fn a_torn_tail_of_any_length_is_cut_off() {
     let whole = fs::read(only_pack(dir.path())).expect("readable");
     let record = (whole.len() - PACK_HEAD_BYTES) / 3;
     let last = PACK_HEAD_BYTES + 2 * record;
-    let steps = (last..whole.len()).filter(|at| at % 7 == 0 || *at < last + HEAD_BYTES + 8);
+    let steps = (last..whole.len()).filter(|at| at.is_multiple_of(7) || *at < last + HEAD_BYTES + 8);
     for length in steps.chain([whole.len() - 1]) {
         let name = only_pack(dir.path());
         fs::write(&name, &whole[..length]).expect("writable");

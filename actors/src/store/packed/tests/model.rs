@@ -14,7 +14,7 @@ const ROUNDS: usize = 400;
 /// Small shares that come whole, and others; of some files two.
 fn samples() -> Vec<Sample> {
     let of_seed = |seed: u8| {
-        let bytes = if seed % 3 == 0 { 2500 } else { 300 };
+        let bytes = if seed.is_multiple_of(3) { 2500 } else { 300 };
         [sample(seed + 1, bytes, 2), sample(seed + 1, bytes, 7)]
     };
     (0..6).flat_map(of_seed).collect()
