@@ -115,6 +115,8 @@ pub struct StorageConfig {
     pub scrub_bytes_per_second: u64,
     /// Reading all of them back takes so many days at least.
     pub scrub_round_days: u32,
+    /// Whether short shares are kept together in packs, and not in a file each.
+    pub packs: bool,
 }
 
 /// Section `[vdrive]`.
@@ -420,12 +422,14 @@ fn read_storage<'i>(
     let reserve: ByteCount = reader.or(&mut section, "reserve_bytes", RESERVE_BYTES_DEFAULT);
     let scrub: ByteCount = reader.or(&mut section, "scrub_bytes_per_second", SCRUB_BYTES_DEFAULT);
     let days = reader.or(&mut section, "scrub_round_days", SCRUB_DAYS_DEFAULT);
+    let packs = reader.or(&mut section, "packs", false);
     reader.finish(&section);
     Some(StorageConfig {
         quota_bytes: quota.map(|bytes| bytes.0),
         reserve_bytes: reserve.0,
         scrub_bytes_per_second: scrub.0,
         scrub_round_days: days.0 as u32,
+        packs,
     })
 }
 

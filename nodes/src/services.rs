@@ -117,6 +117,11 @@ fn open_store(
     clock: &ClockHandle,
 ) -> Result<OpenedStore, RunError> {
     let (disk, start) = PackedDisk::open(dir.path())?;
+    let disk = if storage.packs {
+        disk
+    } else {
+        disk.without_new_packs()
+    };
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let pool = DiskPool::start(&disk, PoolConfig::default())?;
     let config = StoreConfig {

@@ -51,6 +51,8 @@ pub struct PackedDisk {
     departures: [Mutex<()>; DEPARTURES],
     /// The pack that is being emptied.
     compaction: Mutex<Option<Compaction>>,
+    /// Whether short shares go to packs.
+    fills_packs: bool,
 }
 
 impl PackedDisk {
@@ -95,6 +97,16 @@ impl PackedDisk {
             log,
             departures: Default::default(),
             compaction: Mutex::default(),
+            fills_packs: true,
+        }
+    }
+
+    /// The same, but new shares go to files however short they are. What is in packs is served as before.
+    #[must_use]
+    pub fn without_new_packs(self) -> PackedDisk {
+        PackedDisk {
+            fills_packs: false,
+            ..self
         }
     }
 

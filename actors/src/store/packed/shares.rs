@@ -203,7 +203,7 @@ impl PackedDisk {
         if let Some(file) = self.packed(*share, damage)? {
             return Ok(Putting::Done(DiskDone::Exists { file }));
         }
-        if layout.share_file_bytes() > SHARE_BYTES_MAX {
+        if layout.share_file_bytes() > SHARE_BYTES_MAX || !self.fills_packs {
             return self.files.work(op, turn, damage).map(Putting::Done);
         }
         if let Some(file) = self.files.existing(*share, damage)? {

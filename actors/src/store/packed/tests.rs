@@ -15,6 +15,23 @@ use super::super::testing::{Sample, sample};
 use super::record::HEAD_BYTES;
 use super::*;
 
+#[test]
+fn without_new_packs_short_shares_go_to_files_and_what_is_packed_is_served() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (old, new) = (sample(1, 500, 3), sample(2, 500, 3));
+    put(&open(dir.path()), &old, 1).expect("stored");
+    let disk = open(dir.path()).without_new_packs();
+    put(&disk, &new, 2).expect("stored");
+    assert!(read_lock(&disk.log.index).held(old.share).is_some());
+    assert!(read_lock(&disk.log.index).held(new.share).is_none());
+    assert_whole(&disk, &old);
+    assert_whole(&disk, &new);
+    assert!(
+        matches!(put(&disk, &old, 3), Ok(DiskDone::Exists { .. })),
+        "in one place at most"
+    );
+}
+
 impl Opens for PackedDisk {
     fn open_stopping(dir: &Path, steps: Steps) -> (PackedDisk, StartSpace) {
         // What an earlier life has left open is closed first: calls are counted from there.
