@@ -24,7 +24,7 @@ struct Rig {
 
 async fn rig(quota_bytes: u64) -> Rig {
     let dir = TempDir::new().expect("temporary directory");
-    let (disk, start) = FileDisk::open(dir.path()).expect("opens");
+    let (disk, start) = PackedDisk::open(dir.path()).expect("opens");
     rig_on(dir, Arc::new(disk), start, quota_bytes).await
 }
 

@@ -168,3 +168,37 @@ fn a_share_that_was_moved_and_removed_does_not_come_back_from_its_old_pack() {
         assert!(!is_there(&open(dir.path()), share), "after {calls} calls");
     }
 }
+
+/// Puts other shares until the open pack is full.
+fn fill(disk: &PackedDisk, seed: &mut u8) {
+    loop {
+        *seed += 1;
+        put(disk, &sample(*seed, 300, 0), 0).expect("stored");
+        if disk.log.writer().durable().is_none() {
+            return;
+        }
+    }
+}
+
+/// What a pack said of a share in another one is written again behind a later share of that name: a start must not lose the
+/// first one when it comes to the second.
+#[test]
+fn of_two_shares_of_one_name_the_one_in_the_trash_stays_there() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, twice, mut seed) = (open(dir.path()), sample(99, 300, 1), 0);
+    put(&disk, &twice, 0).expect("stored");
+    fill(&disk, &mut seed);
+    trash(&disk, twice.share, 7).expect("thrown away");
+    fill(&disk, &mut seed);
+    put(&disk, &twice, 0).expect("stored again");
+    disk.log.compact_only(2);
+    assert!(read_lock(&disk.log.index).has_pack(1) && !read_lock(&disk.log.index).has_pack(2));
+    drop(disk);
+    let (disk, start) = open_small(dir.path(), Steps::real()).expect("opens");
+    assert_eq!((start.share_count, start.trash.shares), (u64::from(seed) + 1, 1));
+    assert_whole(&disk, &twice);
+    let share = twice.share;
+    done(&disk, DiskOp::Remove { share }).expect("removed");
+    done(&disk, DiskOp::Restore { share }).expect("comes back");
+    assert_whole(&disk, &twice);
+}
