@@ -102,9 +102,11 @@ fn durable(disk: &PackedDisk) -> BTreeMap<PathBuf, u64> {
 #[test]
 fn a_stop_at_any_call_keeps_what_was_answered_and_nothing_half() {
     let samples = samples();
-    for keep in 0..3 {
+    for first in 0..2 {
         let mut calls = 0;
         loop {
+            // Neighbouring calls lose different parts; every sync costs the test its time.
+            let keep = (first + calls) % 3;
             let dir = TempDir::new().expect("temporary directory");
             let mut said = vec![Said::Nothing; samples.len()];
             let disk = stopping_after(dir.path(), calls).expect("nothing is there yet");
