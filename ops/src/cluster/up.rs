@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cli::UpArgs;
 use crate::cluster::file::{ClusterFile, NodeEntry};
 use crate::cluster::layout::{GATEWAY, INTRODUCER, Layout, VDRIVE};
@@ -149,23 +151,28 @@ impl Cluster {
         }
     }
 
-    /// Waits until the gateway is ready and reaches every storage peer.
+    /// Waits until the gateway is ready, reaches every storage peer, and has heard of the vdrive: before, it would say that there
+    /// is none to whoever makes a directory.
     fn until_connected(&mut self, signals: &Signals) -> Result<(), CliError> {
         let gateway = Gateway::at(&self.gateway)?;
         let deadline = Instant::now() + START_PATIENCE;
         loop {
-            let reached = connected_peers(&gateway);
-            if reached
-                .as_ref()
-                .is_ok_and(|reached| *reached >= usize::from(self.layout.peers))
-            {
+            let reached = reached(&gateway);
+            let all = usize::from(self.layout.peers);
+            if matches!(reached, Ok(Reached { peers, vdrive: true }) if peers >= all) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 let peers = self.layout.peers;
                 return Err(CliError::NotReady {
                     what: match reached {
-                        Ok(reached) => format!("the gateway reaches {reached} of {peers} storage peers"),
+                        Ok(Reached {
+                            peers: reached,
+                            vdrive: true,
+                        }) => {
+                            format!("the gateway reaches {reached} of {peers} storage peers")
+                        }
+                        Ok(_) => "the gateway has not heard of the vdrive".to_owned(),
                         Err(error) => error.to_string(),
                     },
                     waited: START_PATIENCE,
@@ -232,11 +239,32 @@ impl Cluster {
     }
 }
 
-/// Storage peers that a ready gateway is connected to.
-fn connected_peers(gateway: &Gateway) -> Result<usize, CliError> {
+/// Whom a ready gateway knows.
+struct Reached {
+    /// Storage peers that it is connected to.
+    peers: usize,
+    /// Whether there is a vdrive.
+    vdrive: bool,
+}
+
+fn reached(gateway: &Gateway) -> Result<Reached, CliError> {
     gateway.page("/readyz")?;
-    let rows = PeerRow::all(&gateway.json("/?t=json")?);
-    Ok(rows.iter().filter(|row| row.connected).count())
+    let welcome = gateway.json("/?t=json")?;
+    let rows = PeerRow::all(&welcome);
+    Ok(Reached {
+        peers: rows.iter().filter(|row| row.connected).count(),
+        vdrive: knows_vdrive(&welcome),
+    })
+}
+
+/// Whether one of the nodes that a gateway knows keeps directories.
+fn knows_vdrive(welcome: &Value) -> bool {
+    let peers = welcome["truckee"]["peers"].as_array();
+    let mut roles = peers
+        .into_iter()
+        .flatten()
+        .filter_map(|peer| peer["roles"].as_array());
+    roles.any(|roles| roles.iter().any(|role| role == "vdrive"))
 }
 
 /// Tells the user where the cluster is.
@@ -260,4 +288,20 @@ fn announce(cluster: &Cluster, json: bool, took: Duration) -> Result<(), CliErro
         "data, logs and cluster.json are in {}; Ctrl-C stops it",
         cluster.layout.dir().display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_gateway_knows_a_vdrive_or_not() {
+        let of =
+            |roles: Value| json!({ "truckee": { "peers": [{ "roles": ["storage"] }, { "roles": roles }] } });
+        assert!(knows_vdrive(&of(json!(["storage", "vdrive"]))));
+        assert!(!knows_vdrive(&of(json!(["introducer"]))));
+        assert!(!knows_vdrive(&json!({ "servers": [] })));
+    }
 }
