@@ -28,6 +28,12 @@ pub(super) struct Places {
 
 /// The share of a file on `own` that is to go elsewhere, and where to.
 pub(super) fn misplaced(file: &FileSeen, own: NodeId, places: &Places) -> Option<(ShareId, NodeId)> {
+    let share_of = |id: &NodeId| -> Option<ShareNumber> {
+        let held = file.holders.iter().find(|(node, _)| node == id);
+        held.map(|(_, share)| share.place.share)
+    };
+    // A keeper sees all files of its buckets, and to put the ring in order takes a hash for each node.
+    let share = share_of(&own)?;
     let coding = file.holders.first().map(|(_, share)| share.coding)?;
     let one_each = file.holders.len() == coding.n()
         && file.holders.iter().all(|(_, share)| share.coding == coding)
@@ -38,16 +44,11 @@ pub(super) fn misplaced(file: &FileSeen, own: NodeId, places: &Places) -> Option
     }
     let ring = placement::ring_order(&file.si, &places.members);
     let (home, outside) = ring.split_at(coding.n());
-    let share_of = |id: &NodeId| -> Option<ShareNumber> {
-        let held = file.holders.iter().find(|(node, _)| node == id);
-        held.map(|(_, share)| share.place.share)
-    };
     let leaving = outside.iter().filter(|id| share_of(id).is_some());
     let free = home
         .iter()
         .filter(|id| share_of(id).is_none() && places.takers.contains(id));
     let (_, to) = leaving.zip(free).find(|(id, _)| **id == own)?;
-    let share = share_of(&own)?;
     Some((ShareId { si: file.si, share }, *to))
 }
 
