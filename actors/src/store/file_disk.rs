@@ -14,7 +14,7 @@
 //! Costs per new share: one `fsync` of its file and two of directories (three for the first of a prefix); at start one
 //! `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
 
-mod finished;
+pub(super) mod finished;
 pub(in crate::store) mod incoming;
 pub(in crate::store) mod leases;
 mod list;

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 
 use truckee_engine::store::{Damage, DiskDone, DiskFault, Found, ShareId, is_sound_block};
 use truckee_grid::ids::{SegmentIndex, ShareNumber, StorageIndex};
-use truckee_wire::message::FileFacts;
+use truckee_wire::message::{BlockRead, FileFacts};
 
 use super::opened::Opened;
 use super::source::Source;
@@ -100,28 +100,9 @@ impl FileDisk {
         inline_bytes_max: u32,
         damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
-        let mut found = Found::default();
-        for share in self.numbers(si)? {
-            if found.file.is_some() {
-                found.shares.push(share);
-                continue;
-            }
-            let id = ShareId { si, share };
-            let looked = self.guarded(id, damage, |opened| {
-                let inlined = opened.only_block(inline_bytes_max)?;
-                Ok((opened.facts().clone(), inlined))
-            });
-            match looked {
-                Ok((file, inlined)) => {
-                    found.shares.push(share);
-                    found.file = Some(file);
-                    found.inlined = inlined;
-                }
-                Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(DiskDone::Found(found))
+        find_among(si, self.numbers(si)?, |id| {
+            self.guarded(id, damage, |opened| opened.shown(inline_bytes_max))
+        })
     }
 
     /// The numbers of the shares of a file, ascending.
@@ -150,13 +131,7 @@ impl FileDisk {
             // A fresh look: what a cached handle once found to be right is part of the question.
             self.opened.forget(share);
         }
-        let read = self.guarded(share, damage, |opened| {
-            let read = opened.read(segment)?;
-            if suspect && !is_sound_block(share, opened.facts(), segment, &read) {
-                return Err(opened.wrong(&"a block of it is damaged"));
-            }
-            Ok(read)
-        });
+        let read = self.guarded(share, damage, |opened| opened.read_for(share, segment, suspect));
         read.map(DiskDone::Read)
     }
 
@@ -187,9 +162,58 @@ impl FileDisk {
     }
 }
 
+/// What is there of a file, by a look at its shares in turn until one of them says which file it is; for the others their
+/// numbers do. Damaged ones, and those that have gone meanwhile, are not there.
+pub(in crate::store) fn find_among(
+    si: StorageIndex,
+    numbers: impl IntoIterator<Item = ShareNumber>,
+    mut look: impl FnMut(ShareId) -> Result<(FileFacts, Option<bytes::Bytes>), Trouble>,
+) -> Result<DiskDone, Trouble> {
+    let mut found = Found::default();
+    for share in numbers {
+        if found.file.is_some() {
+            found.shares.push(share);
+            continue;
+        }
+        match look(ShareId { si, share }) {
+            Ok((file, inlined)) => {
+                found.shares.push(share);
+                found.file = Some(file);
+                found.inlined = inlined;
+            }
+            Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(DiskDone::Found(found))
+}
+
 impl Opened {
+    /// What is sent to who looks for the file: its facts, and the block if it is the only one and short enough.
+    pub(in crate::store) fn shown(
+        &self,
+        inline_bytes_max: u32,
+    ) -> Result<(FileFacts, Option<bytes::Bytes>), Trouble> {
+        let inlined = self.only_block(inline_bytes_max)?;
+        Ok((self.facts().clone(), inlined))
+    }
+
+    /// One block, which is checked first if it is suspect.
+    pub(in crate::store) fn read_for(
+        &self,
+        share: ShareId,
+        segment: SegmentIndex,
+        suspect: bool,
+    ) -> Result<BlockRead, Trouble> {
+        let read = self.read(segment)?;
+        if suspect && !is_sound_block(share, self.facts(), segment, &read) {
+            return Err(self.wrong(&"a block of it is damaged"));
+        }
+        Ok(read)
+    }
+
     /// The block of a share of one block, if it is short enough to go along with an answer.
-    pub(in crate::store) fn only_block(&self, bytes_max: u32) -> Result<Option<bytes::Bytes>, Trouble> {
+    fn only_block(&self, bytes_max: u32) -> Result<Option<bytes::Bytes>, Trouble> {
         let geometry = self.facts().ueb.geometry();
         let fits = geometry.segments() == 1 && geometry.block_bytes(geometry.last()) <= bytes_max as usize;
         if !fits {

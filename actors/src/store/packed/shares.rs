@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 
 use bytes::Bytes;
-use truckee_engine::store::{
-    Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, Found, ShareId, is_sound_block,
-};
+use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, DiskOp, DiskReply, ShareId};
 use truckee_grid::ids::{SegmentIndex, ShareNumber, StorageIndex};
 use truckee_grid::share::{ShareHeader, ShareLayout};
 use truckee_wire::message::FileFacts;
 
 use super::super::disk::{AtOnce, Turn};
+use super::super::file_disk::finished::find_among;
 use super::super::file_disk::incoming::trailer;
 use super::super::file_disk::opened::Opened;
 use super::super::file_disk::source::Source;
@@ -230,29 +229,13 @@ impl PackedDisk {
         }
         let mut numbers: BTreeSet<ShareNumber> = in_packs.into_iter().collect();
         numbers.extend(self.files.numbers(si)?);
-        let mut found = Found::default();
-        for share in numbers {
-            if found.file.is_some() {
-                found.shares.push(share);
-                continue;
-            }
-            let id = ShareId { si, share };
-            let look = |opened: &Opened| Ok((opened.facts().clone(), opened.only_block(inline_bytes_max)?));
-            let looked = match self.is_packed(id) {
+        find_among(si, numbers, |id| {
+            let look = |opened: &Opened| opened.shown(inline_bytes_max);
+            match self.is_packed(id) {
                 true => self.guarded(id, damage, look),
                 false => self.files.guarded(id, damage, look),
-            };
-            match looked {
-                Ok((file, inlined)) => {
-                    found.shares.push(share);
-                    found.file = Some(file);
-                    found.inlined = inlined;
-                }
-                Err(Trouble::Damaged(_) | Trouble::Plain(DiskFault::NotFound)) => {}
-                Err(other) => return Err(other),
             }
-        }
-        Ok(DiskDone::Found(found))
+        })
     }
 
     pub(super) fn read(
@@ -262,13 +245,7 @@ impl PackedDisk {
         suspect: bool,
         damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
-        let read = self.guarded(share, damage, |opened| {
-            let read = opened.read(segment)?;
-            if suspect && !is_sound_block(share, opened.facts(), segment, &read) {
-                return Err(opened.wrong(&"a block of it is damaged"));
-            }
-            Ok(read)
-        });
+        let read = self.guarded(share, damage, |opened| opened.read_for(share, segment, suspect));
         read.map(DiskDone::Read)
     }
 
