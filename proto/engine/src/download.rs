@@ -5,7 +5,8 @@
 //! (exactly one of [`Effect::Completed`] and [`Effect::Failed`] has been given out, as the last effect).
 //!
 //! The rules, each with its test:
-//! - The first n candidates are asked at once; the others in batches when shares are missing, late, or needed.
+//! - The first n candidates are asked at once; the others in batches when shares are missing, late, or needed. Of a small file,
+//!   whose blocks come with the answers, only k and one more are asked at first: what the others would give is not needed.
 //! - Facts about the file count only if their hash is the cap's. A block counts only after it was verified; one that
 //!   was not is reported, its share at that peer is never asked again, and another takes its place.
 //! - Shares below k are preferred while their peers are about as fast as others: they decode for nothing. Peers are
@@ -59,6 +60,13 @@ pub const READ_BUDGET: Duration = Duration::from_secs(20);
 /// How long the shares that decode for nothing are waited for once enough others are known: a few round trips in one
 /// town; over longer distances decoding costs less than waiting.
 const BEGIN_WAIT: Duration = Duration::from_millis(30);
+
+/// Candidates of a small file that are asked at first beyond the k whose shares decode for nothing: one of them may be frozen, or gone
+/// without anybody's knowing.
+const SPARE_FINDS: usize = 1;
+
+/// When further candidates of a small file are asked although the first are only late.
+const SMALL_FIND_ESCALATION: Duration = BEGIN_WAIT;
 
 /// When candidates beyond the first n are asked although those are only late, and again for each further batch.
 const FIND_ESCALATION: Duration = Duration::from_millis(300);

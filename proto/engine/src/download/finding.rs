@@ -14,7 +14,7 @@ use super::peer::Reach;
 
 use super::{
     BEGIN_WAIT, BUSY_REST, Corruption, Download, DownloadError, Effect, FIND_ESCALATION, FIND_TRIES_MAX,
-    INLINE_BYTES_MAX, Known, Phase, Purpose,
+    INLINE_BYTES_MAX, Known, Phase, Purpose, SMALL_FIND_ESCALATION, SPARE_FINDS,
 };
 use crate::time::Mono;
 use crate::transfer::PeerWhy;
@@ -22,7 +22,14 @@ use crate::transfer::PeerWhy;
 impl Download {
     /// Asks those that would have got the shares.
     pub(super) fn find_first(&mut self, now: Mono) {
-        self.find_more(now, self.config.file.coding.n());
+        let coding = self.config.file.coding;
+        let (count, escalation) = if self.could_be_short() {
+            ((coding.k() + SPARE_FINDS).min(coding.n()), SMALL_FIND_ESCALATION)
+        } else {
+            (coding.n(), FIND_ESCALATION)
+        };
+        self.find_more(now, count);
+        self.find_more_at = self.find_more_at.map(|_| now + escalation);
         self.go_on(now);
     }
 
@@ -38,13 +45,21 @@ impl Download {
         any
     }
 
-    pub(super) fn send_find(&mut self, now: Mono, peer: usize) {
+    /// Whether blocks may come with the answers. A block is never longer than the file by more than a seal and its padding,
+    /// whatever the segments.
+    fn could_be_short(&self) -> bool {
         let file = &self.config.file;
-        // A block is never longer than the file by more than a seal and its padding, whatever the segments.
-        let could_be_short = file.size <= u64::from(INLINE_BYTES_MAX) * file.coding.k() as u64;
-        let inline_bytes_max = if could_be_short { INLINE_BYTES_MAX } else { 0 };
+        file.size <= u64::from(INLINE_BYTES_MAX) * file.coding.k() as u64
+    }
+
+    pub(super) fn send_find(&mut self, now: Mono, peer: usize) {
+        let inline_bytes_max = if self.could_be_short() {
+            INLINE_BYTES_MAX
+        } else {
+            0
+        };
         let request = FindShares {
-            si: file.si,
+            si: self.config.file.si,
             inline_bytes_max,
         };
         self.send(now, Purpose::Find { peer }, Request::FindShares(request));

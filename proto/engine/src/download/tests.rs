@@ -12,8 +12,8 @@ use crate::transfer::model::{
 };
 use crate::upload::UploadDone;
 
-/// Forty segments of 1 KiB and a bit.
-const LEN: usize = 40 * 1024 + 100;
+/// Sixty segments of 1 KiB and a bit: too long for blocks to come with the first answers.
+const LEN: usize = 60 * 1024 + 100;
 
 /// A world of `count` peers in which the first ten hold one share each of a file of `len` bytes, coded 3-of-10.
 fn stored(count: u8, len: usize) -> (World, UploadDone) {
@@ -58,9 +58,9 @@ fn a_healthy_grid_is_read_from_the_shares_that_decode_for_nothing() {
             downloaded.done.corrupt,
             downloaded.done.segments
         ),
-        (0, 0, 41)
+        (0, 0, 61)
     );
-    assert_eq!(downloaded.sent, 10 + 3 * 41);
+    assert_eq!(downloaded.sent, 10 + 3 * 61);
     assert_eq!(downloaded.done.delivered_bytes, LEN as u64);
 }
 
@@ -70,13 +70,45 @@ fn a_small_file_takes_one_round_trip() {
         let (mut world, done) = stored(10, len);
         let downloaded = run_download(&mut world, &Reader::of(&done));
         assert_eq!(downloaded.result.as_deref(), Ok(&plaintext(len)[..]));
-        each_peer(&mut world, |_, peer| assert_eq!(peer.served, ["find_shares"]));
+        each_peer(&mut world, |index, peer| {
+            let asked: &[&str] = if index < 4 { &["find_shares"] } else { &[] };
+            assert_eq!(peer.served, asked, "peer {index}");
+        });
         assert!(
             downloaded.took < Duration::from_millis(8),
             "took {:?}",
             downloaded.took
         );
     }
+}
+
+#[test]
+fn of_those_asked_for_a_small_file_one_may_be_frozen_and_for_two_others_are_asked_soon() {
+    for (frozen, took_at_most) in [(1, 8), (2, 50), (7, 50)] {
+        let (mut world, done) = stored(10, 700);
+        each_peer(&mut world, |index, peer| {
+            peer.frozen_from = (index < frozen).then_some(Mono::ZERO);
+        });
+        let downloaded = run_download(&mut world, &Reader::of(&done));
+        assert_eq!(downloaded.result.as_deref(), Ok(&plaintext(700)[..]));
+        let at_most = Duration::from_millis(took_at_most);
+        assert!(downloaded.took < at_most, "{frozen}: took {:?}", downloaded.took);
+    }
+}
+
+#[test]
+fn a_small_file_whose_shares_are_elsewhere_takes_a_second_round_trip() {
+    let (mut world, done) = stored(10, 700);
+    for index in 0..7 {
+        world.peer(index).shares.clear();
+    }
+    let downloaded = run_download(&mut world, &Reader::of(&done));
+    assert_eq!(downloaded.result.as_deref(), Ok(&plaintext(700)[..]));
+    assert!(
+        downloaded.took < Duration::from_millis(16),
+        "took {:?}",
+        downloaded.took
+    );
 }
 
 #[test]
@@ -591,7 +623,7 @@ fn the_stages_of_a_download_are_timed() {
     assert!(timed.locate > Duration::ZERO && timed.fetch > Duration::ZERO);
     assert_eq!(
         timed.decode,
-        crate::transfer::model::HOP * 41,
+        crate::transfer::model::HOP * 61,
         "each segment is decoded for one hop"
     );
     assert!(
