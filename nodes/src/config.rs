@@ -422,7 +422,7 @@ fn read_storage<'i>(
     let reserve: ByteCount = reader.or(&mut section, "reserve_bytes", RESERVE_BYTES_DEFAULT);
     let scrub: ByteCount = reader.or(&mut section, "scrub_bytes_per_second", SCRUB_BYTES_DEFAULT);
     let days = reader.or(&mut section, "scrub_round_days", SCRUB_DAYS_DEFAULT);
-    let packs = reader.or(&mut section, "packs", false);
+    let packs = reader.or(&mut section, "packs", true);
     reader.finish(&section);
     Some(StorageConfig {
         quota_bytes: quota.map(|bytes| bytes.0),

@@ -228,7 +228,7 @@ fn a_repair_of_a_folder_tells_what_became_of_each_thing() {
     for (seed, name) in ["whole", "short", "lost"].into_iter().enumerate() {
         let known: Vec<std::path::PathBuf> = paths.iter().flatten().cloned().collect();
         let path = format!("/uri/{folder}/{name}");
-        let stored = http.answer("PUT", &path, &[], &rig::bytes(seed as u64, 70_000));
+        let stored = http.answer("PUT", &path, &[], &rig::bytes(seed as u64, 300_000));
         assert!(!stored.ok().is_empty(), "its cap");
         let files = cluster.files_of_peers("shares").into_iter().map(|(_, path)| path);
         let mut new: Vec<_> = files.filter(|path| !known.contains(path)).collect();

@@ -16,7 +16,7 @@ fn shares_when_settled(cluster: &Cluster) -> usize {
     rig::until("unfinished shares are removed", || {
         cluster.files_of_peers("incoming").is_empty().then_some(())
     });
-    cluster.files_of_peers("shares").len()
+    cluster.shares_of_peers().len()
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_full_quota_refuses_new_files_and_serves_old_ones() {
     assert_eq!(answer.status, 507, "{}", answer.text());
     nothing_unfinished(&cluster);
     assert_eq!(
-        cluster.files_of_peers("shares").len(),
+        cluster.shares_of_peers().len(),
         3,
         "the shares of the first file, no more"
     );
@@ -61,7 +61,7 @@ fn disks_that_fill_up_in_the_middle_of_a_file_cost_their_shares_only() {
     let cap = http.put(&content);
     assert!(http.get(&cap).ok() == content, "seven peers are enough");
     nothing_unfinished(&cluster);
-    assert_eq!(cluster.files_of_peers("shares").len(), 7);
+    assert_eq!(cluster.shares_of_peers().len(), 7);
 
     // One more, and the file has nowhere to go.
     cluster.kill("storage-01");
@@ -71,7 +71,7 @@ fn disks_that_fill_up_in_the_middle_of_a_file_cost_their_shares_only() {
     assert_eq!(answer.status, 507, "{}", answer.text());
     nothing_unfinished(&cluster);
     rig::until("the shares of the failed upload are removed", || {
-        (cluster.files_of_peers("shares").len() == 7).then_some(())
+        (cluster.shares_of_peers().len() == 7).then_some(())
     });
     assert!(http.get(&cap).ok() == content);
 }

@@ -1,7 +1,6 @@
 //! A grid makes missing shares again by itself: nobody asks for it, and nobody has the keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use truckee_tests::rig::{self, Cluster, until};
 
@@ -17,13 +16,10 @@ pub(crate) fn hurried() -> Cluster {
 /// The share numbers of each file that lie on disks of peers other than `without`.
 fn shares(cluster: &Cluster, without: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (peer, path) in cluster.files_of_peers("shares") {
-        if without.contains(&peer.as_str()) {
-            continue;
+    for share in cluster.shares_of_peers() {
+        if !without.contains(&share.peer.as_str()) {
+            files.entry(share.file).or_default().insert(share.number);
         }
-        let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
-        let file = name(path.parent().expect("in a directory"));
-        files.entry(file).or_default().insert(name(&path));
     }
     files
 }
@@ -61,7 +57,7 @@ fn three_wiped_peers_and_one_that_is_gone_are_made_up_for() {
     // All at once: a node that made shares again and is killed has forgotten that it did.
     for peer in wiped {
         cluster.kill(peer);
-        std::fs::remove_dir_all(cluster.node(peer).dir.join("shares")).expect("its disk is replaced");
+        cluster.wipe(peer);
     }
     for peer in wiped {
         cluster.restart(peer);

@@ -56,7 +56,7 @@ fn measure(rate: &str) {
     let peer = "storage-04";
     let held = cluster.metric(peer, "truckee_store_used_bytes");
     cluster.kill(peer);
-    std::fs::remove_dir_all(cluster.node(peer).dir.join("shares")).expect("its disk is replaced");
+    cluster.wipe(peer);
     cluster.restart(peer);
     cluster.wait_connected(10);
     let before = (

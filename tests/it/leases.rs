@@ -45,7 +45,7 @@ fn keep_three(cluster: &Cluster) {
     run(&["mkdir", "kept:deep"]);
     for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
         let file = cluster.scratch(name);
-        std::fs::write(&file, rig::bytes(at as u64 + 2, 70_000)).expect("writable");
+        std::fs::write(&file, rig::bytes(at as u64 + 2, 300_000)).expect("writable");
         run(&[
             "put",
             file.to_str().expect("a name of the test"),
@@ -58,7 +58,7 @@ fn keep_three(cluster: &Cluster) {
 fn what_nobody_renewed_would_go_and_what_was_renewed_would_not() {
     let mut cluster = Cluster::start(program());
     let http = cluster.http();
-    let loose = http.put(&rig::bytes(1, 40_000));
+    let loose = http.put(&rig::bytes(1, 240_000));
     keep_three(&cluster);
     grow_old(&cluster, DAY * 100);
     let before = shares_on_disk(&cluster);
@@ -113,7 +113,7 @@ fn what_nobody_renewed_would_go_and_what_was_renewed_would_not() {
     stdout(&truckee(cluster.gateway(), &["renew", &loose]));
     assert_eq!(dry_run(&cluster, "storage-10", "90")["shares"], 0);
     assert!(cluster.node("storage-10").dir.join("gc.json").exists());
-    assert!(http.get(&loose).ok() == rig::bytes(1, 40_000));
+    assert!(http.get(&loose).ok() == rig::bytes(1, 240_000));
 }
 
 fn aliases(cluster: &Cluster) -> String {

@@ -118,7 +118,7 @@ fn a_drained_node_is_safe_to_unplug_when_the_command_says_so() {
 
     // Taken at its word: it goes with everything, and six of the nine others may go as well.
     cluster.kill("storage-03");
-    std::fs::remove_dir_all(cluster.node("storage-03").dir.join("shares")).expect("its disk is gone");
+    cluster.wipe("storage-03");
     for peer in [
         "storage-01",
         "storage-02",
@@ -174,8 +174,8 @@ fn a_drain_can_be_taken_back_and_one_that_leads_nowhere_says_why() {
     assert!(stderr(&wrong).contains("holds no shares"), "{}", stderr(&wrong));
 }
 
-/// Share files of a peer.
+/// Shares of a peer.
 fn shares_of(cluster: &Cluster, peer: &str) -> usize {
-    let files = cluster.files_of_peers("shares");
-    files.iter().filter(|(name, _)| name == peer).count()
+    let shares = cluster.shares_of_peers();
+    shares.iter().filter(|share| share.peer == peer).count()
 }

@@ -1,7 +1,6 @@
 //! Peers are added to a cluster, and get their part of what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use truckee_tests::rig::{Cluster, until};
 
@@ -24,8 +23,8 @@ fn peers_that_are_new_get_their_part_and_every_share_stays_whole_on_a_peer_of_it
 
     let new = |peer: &str| ["storage-11", "storage-12", "storage-13", "storage-14"].contains(&peer);
     let on_new = |cluster: &Cluster| {
-        let all = cluster.files_of_peers("shares");
-        all.iter().filter(|(peer, _)| new(peer)).count()
+        let all = cluster.shares_of_peers();
+        all.iter().filter(|share| new(&share.peer)).count()
     };
     // Ten of fourteen hold a share of each file: 240 shares, of which the new ones get 69 on average. Less than half of that
     // comes with a chance of one in a million.
@@ -33,7 +32,7 @@ fn peers_that_are_new_get_their_part_and_every_share_stays_whole_on_a_peer_of_it
         "the new peers have got their part and nothing is there twice",
         || {
             wait_whole(&cluster, "each share is somewhere all the time", files, &[]);
-            let copies = cluster.files_of_peers("shares").len();
+            let copies = cluster.shares_of_peers().len();
             (on_new(&cluster) > 35 && copies == 10 * files).then_some(())
         },
     );
@@ -42,8 +41,8 @@ fn peers_that_are_new_get_their_part_and_every_share_stays_whole_on_a_peer_of_it
         (left == 0.0 && total(&cluster, "truckee_trim_moved_total") == on_new(&cluster) as f64).then_some(())
     });
     assert_eq!(
-        cluster.files_of_peers("trash").len(),
-        on_new(&cluster),
+        total(&cluster, "truckee_store_trash_shares"),
+        on_new(&cluster) as f64,
         "moved, and not deleted"
     );
     assert_eq!(
@@ -65,14 +64,9 @@ fn total(cluster: &Cluster, metric: &str) -> f64 {
 
 /// On how many peers the shares of each file lie.
 fn peers_of_files(cluster: &Cluster) -> Vec<usize> {
-    let mut peers: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
-    for (peer, path) in cluster.files_of_peers("shares") {
-        let file = path
-            .parent()
-            .expect("in a directory")
-            .file_name()
-            .expect("a name");
-        peers.entry(file.into()).or_default().insert(peer);
+    let mut peers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for share in cluster.shares_of_peers() {
+        peers.entry(share.file).or_default().insert(share.peer);
     }
     peers.values().map(BTreeSet::len).collect()
 }

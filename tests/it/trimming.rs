@@ -20,7 +20,7 @@ fn copies_that_a_peer_brings_back_go_into_the_trash_and_every_share_stays() {
     let http = cluster.http();
     let (contents, caps) = store(&cluster, &[100, 3_000, 70_000, 1 << 20, 2_500_000, 60_000]);
     let files = contents.len();
-    let copies = |cluster: &Cluster| cluster.files_of_peers("shares").len();
+    let copies = |cluster: &Cluster| cluster.shares_of_peers().len();
     assert_eq!(copies(&cluster), 10 * files);
 
     let away = ["storage-06", "storage-11"];
@@ -37,8 +37,11 @@ fn copies_that_a_peer_brings_back_go_into_the_trash_and_every_share_stays() {
         wait_whole(&cluster, "each share is somewhere all the time", files, &[]);
         (copies(&cluster) == 10 * files).then_some(())
     });
-    let trash = cluster.files_of_peers("trash");
-    assert_eq!(trash.len(), surplus, "moved, and not deleted: {trash:?}");
+    let peers = cluster.peers();
+    let trash = peers
+        .iter()
+        .map(|peer| cluster.metric(peer, "truckee_store_trash_shares"));
+    assert_eq!(trash.sum::<f64>(), surplus as f64, "moved, and not deleted");
     for (cap, content) in caps.iter().zip(&contents) {
         assert!(http.get(cap).ok() == *content);
     }

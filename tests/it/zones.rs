@@ -36,14 +36,11 @@ fn in_zones() -> Cluster {
 /// The shares of each file in each zone, on disks of peers that are not `gone`.
 fn spread(cluster: &Cluster, gone: &[usize]) -> BTreeMap<String, [BTreeSet<String>; 3]> {
     let mut files: BTreeMap<String, [BTreeSet<String>; 3]> = BTreeMap::new();
-    for (peer, path) in cluster.files_of_peers("shares") {
-        let zone = zone_of(&peer);
-        if gone.contains(&zone) {
-            continue;
+    for share in cluster.shares_of_peers() {
+        let zone = zone_of(&share.peer);
+        if !gone.contains(&zone) {
+            files.entry(share.file).or_default()[zone].insert(share.number);
         }
-        let mut names = path.iter().rev().map(|name| name.to_string_lossy().into_owned());
-        let (share, file) = (names.next(), names.next());
-        files.entry(file.expect("a file")).or_default()[zone].insert(share.expect("a share"));
     }
     files
 }

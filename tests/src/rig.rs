@@ -11,6 +11,7 @@ mod http;
 mod node;
 mod postgres;
 mod process;
+mod shares;
 mod sshd;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use node::Node;
 pub use postgres::Postgres;
 pub use process::{is_alive, signal};
 pub use rustix::process::Signal;
+pub use shares::ShareOnDisk;
 pub use sshd::Sshd;
 
 /// Longest that anything in a test may take before it counts as hanging.

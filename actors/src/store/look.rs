@@ -1,6 +1,7 @@
-//! What a collector would do with a node's directory, without doing anything: also while the node runs.
+//! A node's directory seen from outside, also while the node runs: what a collector would do with it, and what lies where in
+//! the packs. Changes nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use truckee_engine::store::{Amount, DiskDone, DiskOp, ShareId, Survey};
 use truckee_engine::time::Day;
@@ -25,6 +26,28 @@ pub struct Outlook {
     pub trash: Amount,
     /// Buckets and shares that could not be looked at.
     pub unreadable: u64,
+}
+
+/// A share in a pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedShare {
+    /// Which.
+    pub share: ShareId,
+    /// The pack.
+    pub path: PathBuf,
+    /// Where in it the share file begins.
+    pub at: u64,
+    /// Length of the share file.
+    pub bytes: u64,
+}
+
+/// The shares that lie in the packs of the node in `dir`, ascending. Those in files of their own are in `shares/` under their names.
+/// Reads 48 bytes for each share, and of the pack that a node writes to the contents too.
+///
+/// # Errors
+/// [`DiskError`] names a directory that cannot be read.
+pub fn packed_shares(dir: &Path) -> Result<Vec<PackedShare>, DiskError> {
+    Ok(PackedDisk::only_to_look(dir)?.packed_shares())
 }
 
 /// Looks through the leases of the node in `dir`; those from before `before` count as over. Reads names and times of all

@@ -35,6 +35,7 @@ use self::log::Log;
 use super::disk::{AtOnce, Disk, Turn};
 use super::file_disk::steps::Steps;
 use super::file_disk::{DiskError, FileDisk, Trouble, reply_of};
+use super::look::PackedShare;
 
 /// A pack is closed when it is as long: a start reads one such file for the pack that was open, in a second even from a
 /// slow disk, and a terabyte of small shares are few enough of them for one directory.
@@ -80,8 +81,19 @@ impl PackedDisk {
     /// # Errors
     /// [`DiskError`] names what cannot be read.
     pub(super) fn only_to_look(dir: &Path) -> Result<PackedDisk, DiskError> {
-        let log = start::open(dir, Steps::real(), PACK_BYTES, true)?;
-        Ok(PackedDisk::over(FileDisk::only_to_look(dir), log))
+        Ok(PackedDisk::over(FileDisk::only_to_look(dir), start::look(dir)?))
+    }
+
+    /// The shares in packs, and where each of them lies.
+    pub(super) fn packed_shares(&self) -> Vec<PackedShare> {
+        let index = read_lock(&self.log.index);
+        let found = index.all_held().map(|(share, slot)| PackedShare {
+            share,
+            path: self.log.files.pack(slot.place.pack),
+            at: files::share_at(slot),
+            bytes: u64::from(slot.file_bytes),
+        });
+        found.collect()
     }
 
     /// What lies in the trash.

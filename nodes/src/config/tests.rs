@@ -60,7 +60,7 @@ fn the_longest_file() {
         reserve_bytes = 0
         scrub_bytes_per_second = "20 MiB"
         scrub_round_days = 7
-        packs = true
+        packs = false
         [heal]
         bytes_per_second = "1 MiB"
         repairs = 3
@@ -121,7 +121,7 @@ fn the_longest_file() {
         reserve_bytes: 0,
         scrub_bytes_per_second: 20 << 20,
         scrub_round_days: 7,
-        packs: true,
+        packs: false,
     };
     assert_eq!(config.storage, Some(storage));
     let heal = HealConfig {

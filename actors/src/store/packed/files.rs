@@ -102,7 +102,7 @@ impl PackFiles {
     }
 }
 
-fn share_at(slot: Slot) -> u64 {
+pub(super) fn share_at(slot: Slot) -> u64 {
     u64::from(slot.place.at) + HEAD_BYTES as u64
 }
 

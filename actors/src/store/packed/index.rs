@@ -188,6 +188,11 @@ impl Index {
         self.held.get(&share).copied()
     }
 
+    /// All shares in their places.
+    pub(super) fn all_held(&self) -> impl Iterator<Item = (ShareId, Slot)> {
+        self.held.iter().map(|(share, slot)| (*share, *slot))
+    }
+
     /// What there is of a file, ascending.
     pub(super) fn numbers(&self, si: StorageIndex) -> Vec<ShareNumber> {
         let (first, last) = shares_of(si);

@@ -20,6 +20,7 @@ use metrics::counter;
 
 use super::super::file_disk::steps::Steps;
 use super::super::file_disk::{DiskError, scan};
+use super::PACK_BYTES;
 use super::files::{PackFiles, parse_name};
 use super::index::Index;
 use super::index_file::Contents;
@@ -31,6 +32,9 @@ use crate::metrics as names;
 /// Longest index file that is read: one of a pack of the greatest length. Longer ones are none.
 const INDEX_BYTES_MAX: u64 = 1 << 31;
 
+/// Looks from outside while the node that writes removes packs: each time it has filled another one.
+const LOOKS_MAX: usize = 4;
+
 /// What was found of a pack.
 pub(super) enum Found {
     Contents(Contents),
@@ -38,6 +42,22 @@ pub(super) enum Found {
     Nothing,
     /// There may be records, and nobody can say which.
     Unreadable(&'static str),
+}
+
+/// Reads the packs below `dir`, in which a node may write meanwhile.
+pub(super) fn look(dir: &Path) -> Result<Log, DiskError> {
+    let packs_dir = PackFiles::below(dir).dir().to_owned();
+    let seen = || scan::at(&packs_dir, numbers(&packs_dir)).map(|(packs, _)| packs);
+    let mut looks = 0;
+    loop {
+        let before = seen()?;
+        let log = open(dir, Steps::real(), PACK_BYTES, true)?;
+        looks += 1;
+        // Else what was in a pack that is gone may be in one that was not there when we began.
+        if looks == LOOKS_MAX || seen()? == before {
+            return Ok(log);
+        }
+    }
 }
 
 /// Opens the packs below `dir`. If `only_to_look`, nothing is made, cut or removed.
@@ -50,11 +70,14 @@ pub(super) fn open(dir: &Path, steps: Steps, pack_bytes: u32, only_to_look: bool
     let mut index = Index::default();
     packs.iter().for_each(|number| index.add_pack(*number));
     for number in &packs {
-        let found = load(&files, *number);
-        let found = found.unwrap_or_else(|error| {
-            tracing::error!(pack = number, %error, "the disk refused to read a pack");
-            Found::Unreadable("the disk refused to read it")
-        });
+        let found = match load(&files, *number) {
+            Ok(found) => found,
+            Err(error) if only_to_look && error.kind() == io::ErrorKind::NotFound => Found::Nothing,
+            Err(error) => {
+                tracing::error!(pack = number, %error, "the disk refused to read a pack");
+                Found::Unreadable("the disk refused to read it")
+            }
+        };
         let found = match found {
             Found::Contents(contents) if !only_to_look && !indexes.contains(number) => {
                 let path = files.pack(*number);

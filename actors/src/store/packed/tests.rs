@@ -32,6 +32,37 @@ fn without_new_packs_short_shares_go_to_files_and_what_is_packed_is_served() {
     );
 }
 
+#[test]
+fn from_outside_each_share_is_seen_where_it_lies_also_one_that_was_moved() {
+    let dir = TempDir::new().expect("temporary directory");
+    let samples: Vec<_> = (0..9).map(|seed| sample(seed, 500, 1)).collect();
+    let disk = open(dir.path());
+    for (at, sample) in samples.iter().enumerate() {
+        put(&disk, sample, at as u64).expect("stored");
+    }
+    let seen = || super::super::look::packed_shares(dir.path()).expect("readable");
+    let whole = |found: &super::super::look::PackedShare| {
+        let bytes = fs::read(&found.path).expect("readable");
+        let share = bytes[found.at as usize..][..found.bytes as usize].to_vec();
+        let sample = samples.iter().find(|sample| sample.share == found.share);
+        (sample.expect("one that was put").share, share)
+    };
+    let before: BTreeMap<_, _> = seen().iter().map(whole).collect();
+    assert_eq!(before.len(), samples.len());
+    // Packs have room for three; of each, two go, and what is left moves.
+    for sample in samples.iter().filter(|sample| sample.share.si.0[0] % 3 != 0) {
+        done(&disk, DiskOp::Remove { share: sample.share }).expect("removed");
+    }
+    tidy_all(&disk);
+    let after: BTreeMap<_, _> = seen().iter().map(whole).collect();
+    let left = samples
+        .iter()
+        .filter(|sample| is_there(&disk, sample.share))
+        .count();
+    assert_eq!(after.len(), left);
+    assert!(after.iter().all(|(share, bytes)| before[share] == *bytes));
+}
+
 impl Opens for PackedDisk {
     fn open_stopping(dir: &Path, steps: Steps) -> (PackedDisk, StartSpace) {
         // What an earlier life has left open is closed first: calls are counted from there.

@@ -33,14 +33,17 @@ pub(crate) enum Deed {
     Thaw,
 }
 
-/// Which file on a disk, so that one that has come in its place is told from it: device and number of its inode.
-pub(crate) type Identity = (u64, u64);
+/// Which bytes on a disk, so that those that have come in their place are told from them: device and number of the inode of the
+/// file, and where in it they begin.
+pub(crate) type Identity = (u64, u64, u64);
 
-/// A share as a file.
+/// A share: a file, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// Where it is: as whoever found it can find it again.
+    /// The file: as whoever found it can find it again.
     pub(crate) path: PathBuf,
+    /// Where in it the share begins, if it is one of many in a pack; else the file is the share.
+    pub(crate) packed_at: Option<u64>,
     /// Storage index of its file, in text.
     pub(crate) index: String,
     /// Its number, in text.
@@ -61,7 +64,7 @@ pub(crate) struct Spoil {
 pub(crate) enum How {
     /// Bits flip: position of the byte, and which bits of it.
     Flip(Vec<(u64, u8)>),
-    /// So many bytes are left.
+    /// So many bytes are left; what follows in a pack is zeros instead.
     Cut(u64),
 }
 
@@ -108,7 +111,7 @@ pub(crate) trait Hand {
     /// Damages shares; gives which files were hit. One that is not there any more is left out.
     fn spoil(&mut self, name: &str, spoils: &[Spoil]) -> Result<Vec<Identity>, CliError>;
 
-    /// Takes shares away from a node that does not run, to a place named after `label`; says which.
+    /// Takes shares away from a node that does not run, to a place named after `label`; says which. A pack goes whole.
     fn take_away(&mut self, name: &str, shares: &[Share], label: &str) -> Result<String, CliError>;
 
     /// Its directory, if that is on this machine.

@@ -3,6 +3,7 @@
 //! Nodes of the tool's own cluster are started as its children and end with it; nodes of somebody else's cluster are
 //! started to go on without it, and `truckee up` takes them over.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use truckee_actors::store::look::{PackedShare, packed_shares};
 use truckee_nodes::RunFile;
 
 use super::clock;
@@ -182,13 +184,13 @@ impl Hand for Local {
     }
 
     fn shares(&mut self, name: &str, only: &Only) -> Result<Vec<Share>, CliError> {
-        Ok(find(&self.home(name), only))
+        find(&self.home(name), only)
     }
 
     fn spoil(&mut self, _name: &str, spoils: &[Spoil]) -> Result<Vec<Identity>, CliError> {
         let mut hit = Vec::new();
         for Spoil { share, how } in spoils {
-            match spoil(&share.path, how) {
+            match spoil(share, how) {
                 Ok(identity) => hit.push(identity),
                 // The peer has put it aside meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -201,15 +203,19 @@ impl Hand for Local {
     /// They are gone for good if they cannot be moved because that place is on another disk.
     fn take_away(&mut self, name: &str, shares: &[Share], label: &str) -> Result<String, CliError> {
         let aside = self.aside.join(label).join(name);
-        for (at, share) in shares.iter().enumerate() {
+        let (packed, files): (Vec<_>, Vec<_>) = shares.iter().partition(|share| share.packed_at.is_some());
+        for (at, share) in files.into_iter().enumerate() {
             let to = aside.join(&share.index).join(format!("{}.{at}", share.number));
-            let dir = to.parent().unwrap_or(&aside);
-            fs::create_dir_all(dir).map_err(CliError::file("create", dir))?;
-            match fs::rename(&share.path, &to) {
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    fs::remove_file(&share.path).map_err(CliError::file("remove", &share.path))?;
+            set_aside(&share.path, &to)?;
+        }
+        let packs: BTreeSet<&PathBuf> = packed.into_iter().map(|share| &share.path).collect();
+        for pack in packs {
+            // Its index first: it says nothing without the pack. One that is written to has none.
+            for path in [pack.with_extension("idx"), pack.clone()] {
+                let to = aside.join("packs").join(path.file_name().unwrap_or_default());
+                if path.exists() {
+                    set_aside(&path, &to)?;
                 }
-                other => other.map_err(CliError::file("move", &share.path))?,
             }
         }
         Ok(aside.display().to_string())
@@ -235,8 +241,28 @@ impl Hand for Local {
     }
 }
 
+/// Moves a file, or removes it if that place is on another disk.
+fn set_aside(path: &Path, to: &Path) -> Result<(), CliError> {
+    let dir = to.parent().unwrap_or(to);
+    fs::create_dir_all(dir).map_err(CliError::file("create", dir))?;
+    match fs::rename(path, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            fs::remove_file(path).map_err(CliError::file("remove", path))
+        }
+        other => other.map_err(CliError::file("move", path)),
+    }
+}
+
 /// The shares below a node's directory, sorted, as far as they may be touched.
-fn find(node: &Path, only: &Only) -> Vec<Share> {
+fn find(node: &Path, only: &Only) -> Result<Vec<Share>, CliError> {
+    let may_be_touched = |index: &String| only.as_ref().is_none_or(|only| only.contains(index));
+    let mut found = in_files(node, &may_be_touched);
+    found.extend(in_packs(node, &may_be_touched)?);
+    found.sort_by(|one, other| (&one.path, one.packed_at).cmp(&(&other.path, other.packed_at)));
+    Ok(found)
+}
+
+fn in_files(node: &Path, may_be_touched: &impl Fn(&String) -> bool) -> Vec<Share> {
     let mut found = Vec::new();
     // Directories come and go under our eyes: what cannot be read is not there.
     let entries = |dir: &Path| {
@@ -255,7 +281,7 @@ fn find(node: &Path, only: &Only) -> Vec<Share> {
         .flat_map(|prefix| entries(prefix))
     {
         let index = name(&file);
-        if only.as_ref().is_some_and(|only| !only.contains(&index)) {
+        if !may_be_touched(&index) {
             continue;
         }
         for path in entries(&file) {
@@ -265,32 +291,61 @@ fn find(node: &Path, only: &Only) -> Vec<Share> {
             found.push(Share {
                 index: index.clone(),
                 number: name(&path),
-                identity: (facts.dev(), facts.ino()),
+                identity: (facts.dev(), facts.ino(), 0),
                 bytes: facts.len(),
                 path,
+                packed_at: None,
             });
         }
     }
-    found.sort_by(|one, other| one.path.cmp(&other.path));
     found
 }
 
-/// Damages one file; gives which it was.
-fn spoil(path: &Path, how: &How) -> io::Result<Identity> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+fn in_packs(node: &Path, may_be_touched: &impl Fn(&String) -> bool) -> Result<Vec<Share>, CliError> {
+    let packed = packed_shares(node).map_err(|error| CliError::Node {
+        node: node.display().to_string(),
+        reason: error.to_string(),
+    })?;
+    let share = |packed: PackedShare| {
+        let index = packed.share.si.to_base32();
+        if !may_be_touched(&index) {
+            return None;
+        }
+        // A pack may go under our eyes.
+        let facts = fs::metadata(&packed.path).ok()?;
+        Some(Share {
+            index,
+            number: packed.share.share.to_string(),
+            identity: (facts.dev(), facts.ino(), packed.at),
+            bytes: packed.bytes,
+            path: packed.path,
+            packed_at: Some(packed.at),
+        })
+    };
+    Ok(packed.into_iter().filter_map(share).collect())
+}
+
+/// Damages one share; gives which it was.
+fn spoil(share: &Share, how: &How) -> io::Result<Identity> {
+    let mut file = OpenOptions::new().read(true).write(true).open(&share.path)?;
     let facts = file.metadata()?;
+    let begin = share.packed_at.unwrap_or(0);
     match how {
-        How::Cut(bytes) => file.set_len(*bytes)?,
+        How::Cut(bytes) if share.packed_at.is_none() => file.set_len(*bytes)?,
+        How::Cut(bytes) => {
+            file.seek(SeekFrom::Start(begin + bytes))?;
+            file.write_all(&vec![0; share.bytes.saturating_sub(*bytes) as usize])?;
+        }
         How::Flip(bits) => {
             for (at, mask) in bits {
                 let mut byte = [0];
-                file.seek(SeekFrom::Start(*at))?;
+                file.seek(SeekFrom::Start(begin + at))?;
                 file.read_exact(&mut byte)?;
                 byte[0] ^= mask;
-                file.seek(SeekFrom::Start(*at))?;
+                file.seek(SeekFrom::Start(begin + at))?;
                 file.write_all(&byte)?;
             }
         }
     }
-    Ok((facts.dev(), facts.ino()))
+    Ok((facts.dev(), facts.ino(), begin))
 }

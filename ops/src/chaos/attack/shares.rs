@@ -1,7 +1,8 @@
 //! Damage to shares on disks: bits that flip, ends that are missing, whole disks that are empty.
 //!
 //! Owns what is drawn of it, and the list of what was damaged, so that it can be said at the end whether a file was bound to
-//! be lost. In a cluster that is not the tool's own it touches nothing but shares of files that this run stored.
+//! be lost. In a cluster that is not the tool's own it touches nothing but shares of files that this run stored; shares in packs
+//! are damaged there, but not taken away, for a pack holds those of other people too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,7 +101,8 @@ impl Damage {
         only: &Only,
         label: &str,
     ) -> Result<usize, CliError> {
-        let shares = hand.shares(node, only)?;
+        let mut shares = hand.shares(node, only)?;
+        shares.retain(|share| only.is_none() || share.packed_at.is_none());
         if !shares.is_empty() {
             let place = hand.take_away(node, &shares, label)?;
             self.moved.push(place);
@@ -209,6 +211,42 @@ mod tests {
         let nodes = ["a".to_owned(), "b".to_owned()];
         let whole = damage.whole(&mut hand, &nodes, &None).unwrap();
         assert_eq!(whole, BTreeMap::from([("aaa".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn a_share_in_a_pack_is_damaged_where_it_lies_and_a_wipe_takes_the_pack() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path();
+        let mut hand = cluster(dir, &[("a", &[])]);
+        let pack = dir.join("a/packs/7.pack");
+        fs::create_dir_all(pack.parent().unwrap()).unwrap();
+        fs::write(&pack, [0xff; 300]).unwrap();
+        let share = |at| Share {
+            path: pack.clone(),
+            packed_at: Some(at),
+            index: "aaa".to_owned(),
+            number: "1".to_owned(),
+            identity: (0, 0, at),
+            bytes: 100,
+        };
+        let spoils = [
+            (share(100), How::Flip(vec![(0, 1), (99, 0x80)])),
+            (share(200), How::Cut(60)),
+        ];
+        let spoils = spoils.map(|(share, how)| Spoil { share, how });
+        let hit = hand.spoil("a", &spoils).unwrap();
+        assert_eq!(hit.iter().map(|file| file.2).collect::<Vec<_>>(), [100, 200]);
+        let mut expected = vec![0xff; 300];
+        (expected[100], expected[199]) = (0xfe, 0x7f);
+        expected[260..].fill(0);
+        assert_eq!(fs::read(&pack).unwrap(), expected);
+
+        fs::write(pack.with_extension("idx"), "of 7").unwrap();
+        let place = hand.take_away("a", &[share(100), share(200)], "7-1").unwrap();
+        assert_eq!(fs::read_dir(dir.join("a/packs")).unwrap().count(), 0);
+        let aside = Path::new(&place).join("packs");
+        assert_eq!(fs::read(aside.join("7.pack")).unwrap(), expected);
+        assert_eq!(fs::read(aside.join("7.idx")).unwrap(), b"of 7");
     }
 
     #[test]

@@ -258,8 +258,16 @@ impl Hand for Remote {
     }
 
     fn sees_all_shares(&self) -> bool {
-        let mut peers = self.inventory.posts.iter().filter(|post| post.is_peer());
-        peers.all(|post| post.disk.is_some())
+        let has_no_packs = |at: usize| {
+            let command = shares::packs(self.disk(at)?);
+            let said = self.do_there(at, command, Vec::new(), SOON)?;
+            Ok::<_, CliError>(said.is_empty())
+        };
+        let hidden = self.of_each(|at| {
+            let is_seen = !self.inventory.posts[at].is_peer() || has_no_packs(at).unwrap_or(false);
+            (!is_seen).then_some(())
+        });
+        hidden.is_empty()
     }
 
     /// Those of all files are never asked for: the nodes hold those of other people too.

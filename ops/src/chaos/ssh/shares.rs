@@ -3,7 +3,7 @@
 //! Owns the scripts. What they need besides a shell of the kind of POSIX is `stat`, `od`, `dd`, `truncate`, `mv` and
 //! `xargs` of GNU or alike. Paths are below the node's `shares/`, and made of nothing but what indexes and numbers of
 //! shares are written with, so that they are words whatever reads them; all else that lies there is not touched. They
-//! come by the standard input: a command line has no room for thousands of them.
+//! come by the standard input: a command line has no room for thousands of them. Shares in packs are not seen.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,6 +15,10 @@ use super::inventory::Disk;
 /// Whether shares can be reached, and the tools are there.
 const LOOK: &str =
     "cd -- \"$1/shares\" && test -r . -a -w . -a -x . && command -v stat od dd truncate mv xargs >/dev/null";
+
+/// Says something if there are packs, into which nothing here sees.
+const PACKS: &str =
+    "for pack in \"$1\"/packs/*.pack; do if [ -e \"$pack\" ]; then echo packs; fi; break; done";
 
 /// Lists what lies in the directories that are read, one a line. A share may go while it is listed: 123 says so.
 const LIST: &str = "cd -- \"$1/shares\" && while IFS= read -r dir; do for file in \"$dir\"/*; do \
@@ -48,6 +52,10 @@ fn script(disk: &Disk, text: &str, more: &[&str]) -> Vec<String> {
 
 pub(super) fn look(disk: &Disk) -> Vec<String> {
     script(disk, LOOK, &[])
+}
+
+pub(super) fn packs(disk: &Disk) -> Vec<String> {
+    script(disk, PACKS, &[])
 }
 
 pub(super) fn list(disk: &Disk) -> Vec<String> {
@@ -125,7 +133,8 @@ fn share_of(line: &str) -> Option<Share> {
         path: PathBuf::from(path),
         index: (*index).to_owned(),
         number: (*share).to_owned(),
-        identity: (device, inode),
+        packed_at: None,
+        identity: (device, inode, 0),
         bytes,
     })
 }
@@ -135,7 +144,7 @@ pub(super) fn spoilt(answer: &[u8]) -> Vec<Identity> {
     let text = String::from_utf8_lossy(answer);
     let identity = |line: &str| {
         let (device, inode) = line.split_once(' ')?;
-        Some((device.parse().ok()?, inode.parse().ok()?))
+        Some((device.parse().ok()?, inode.parse().ok()?, 0))
     };
     let all: BTreeSet<Identity> = text.lines().filter_map(identity).collect();
     all.into_iter().collect()

@@ -58,6 +58,11 @@ fn only_shares_of_the_files_asked_for_are_found() {
     let temporary = tempfile::tempdir().unwrap();
     let disk = node(temporary.path());
     said(&look(&disk), b"");
+    assert!(said(&packs(&disk), b"").is_empty());
+    let pack = Path::new(&disk.dir).join("packs/1.pack");
+    fs::create_dir_all(pack.parent().unwrap()).unwrap();
+    fs::write(pack, "").unwrap();
+    assert!(!said(&packs(&disk), b"").is_empty());
     let found = of(&disk, &["aaa", "azz", "../../x", "a"]);
     let paths: Vec<String> = found
         .iter()
