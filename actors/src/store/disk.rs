@@ -13,6 +13,13 @@ pub trait Disk: Send + Sync + 'static {
     /// Carries the operation out. Faults are logged here, with what the system said; the reply only classifies them.
     fn carry_out(&self, op: DiskOp) -> DiskReply;
 
+    /// The same if it is done without waiting for a device, a thread or a sound share: reads of what is in memory. None: it must
+    /// be carried out as others are.
+    fn at_once(&self, op: &DiskOp) -> Option<DiskReply> {
+        let _ = op;
+        None
+    }
+
     /// The same for an operation that can wait ([`DiskOp::can_wait`]): asks `turn` before each of its reads, and ends with
     /// the fault [`DiskFault::Overloaded`](truckee_engine::store::DiskFault::Overloaded) when it is given up. A disk whose
     /// reads take no time need not ask.

@@ -30,6 +30,7 @@ mod trash;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
@@ -73,6 +74,8 @@ pub struct FileDisk {
     departures: Mutex<()>,
     /// Held while a lease is read and something follows from it.
     leases: Mutex<()>,
+    /// No share in its place is shorter than this; bytes of its file.
+    shortest_bytes: AtomicU64,
 }
 
 /// What went wrong inside an operation, before it is classified.
@@ -118,8 +121,10 @@ impl FileDisk {
 
     pub(in crate::store) fn open_with(dir: &Path, steps: Steps) -> Result<(FileDisk, StartSpace), DiskError> {
         let paths = Paths::below(dir);
-        let start = scan::prepare(&paths)?;
-        Ok((FileDisk::over(paths, steps), start))
+        let (start, shortest_bytes) = scan::prepare(&paths)?;
+        let disk = FileDisk::over(paths, steps);
+        disk.holds_one_of(shortest_bytes);
+        Ok((disk, start))
     }
 
     /// The shares below `dir` as they are, also while a node runs there: only for operations that only read, and that put
@@ -147,7 +152,19 @@ impl FileDisk {
             durable_buckets: Mutex::new(BTreeSet::new()),
             departures: Mutex::new(()),
             leases: Mutex::new(()),
+            shortest_bytes: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// Whether it may have shares in their places that are no longer than this. While the store is open, that it may have them is
+    /// not forgotten when they go.
+    pub(in crate::store) fn may_hold_as_short(&self, file_bytes: u64) -> bool {
+        self.shortest_bytes.load(Ordering::Acquire) <= file_bytes
+    }
+
+    /// Before anybody is told that such a share is in its place.
+    fn holds_one_of(&self, file_bytes: u64) {
+        self.shortest_bytes.fetch_min(file_bytes, Ordering::AcqRel);
     }
 
     pub(in crate::store) fn work(

@@ -12,6 +12,7 @@
 //! Not promised: that block bytes are right; whoever reads them checks their hashes. A damaged share is copied to `quarantine/` before
 //! it leaves its place, so that a stop in between may leave it there twice.
 
+mod at_once;
 mod compaction;
 mod files;
 mod index;
@@ -176,6 +177,10 @@ impl PackedDisk {
 impl Disk for PackedDisk {
     fn carry_out(&self, op: DiskOp) -> DiskReply {
         self.carry_out_in_turn(op, &AtOnce)
+    }
+
+    fn at_once(&self, op: &DiskOp) -> Option<DiskReply> {
+        self.answer_at_once(op)
     }
 
     fn carry_out_in_turn(&self, op: DiskOp, turn: &dyn Turn) -> DiskReply {

@@ -6,20 +6,24 @@
 //! lets the operations of peers go first: a peer waits for one such read at most, of one block. The same thread has the disk
 //! do what it has to do for itself ([`Disk::tidy`]), step by step. Whole shares that wait for one thread together
 //! are handed to the disk together. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
-//! exactly once for each operation, on the thread that ran it, even if the disk panicked.
+//! exactly once for each operation, on the thread that ran it, even if the disk panicked. A read that nobody has to wait for
+//! ([`Disk::at_once`]) is done by the thread that asks: no queue, and nobody is woken.
 //!
 //! [`DiskPool::inline`] runs everything on the caller's thread, for tests.
 
 mod quiet;
+#[cfg(test)]
+mod tests;
 mod threads;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metrics::gauge;
+use metrics::{gauge, histogram};
 use truckee_engine::store::{DiskFault, DiskOp, DiskReply};
 use truckee_grid::bucket::Bucket;
 
@@ -68,6 +72,7 @@ struct Work {
 
 enum Mode {
     Threads {
+        disk: Arc<dyn Disk>,
         writers: Vec<SyncSender<Work>>,
         readers: Vec<SyncSender<Work>>,
         next_reader: AtomicUsize,
@@ -115,6 +120,7 @@ impl DiskPool {
         let readers = several("read", config.readers)?;
         let last = start("disk-last".to_owned(), serve_last)?;
         let mode = Mode::Threads {
+            disk: Arc::clone(disk),
             writers,
             readers,
             next_reader: AtomicUsize::new(0),
@@ -137,6 +143,12 @@ impl DiskPool {
 
     /// Has the operation carried out and `done` called with its outcome.
     pub fn submit(&self, op: DiskOp, done: Done) {
+        if op.only_reads()
+            && !op.can_wait()
+            && let Some(reply) = self.at_once(&op)
+        {
+            return done(reply);
+        }
         let mut work = Work {
             op,
             done,
@@ -151,6 +163,7 @@ impl DiskPool {
                 next_reader,
                 last,
                 quiet,
+                ..
             } => {
                 work.wanted = (!work.op.can_wait()).then(|| quiet.wanted());
                 let queue = if work.op.can_wait() {
@@ -167,6 +180,18 @@ impl DiskPool {
                 }
             }
         }
+    }
+
+    fn at_once(&self, op: &DiskOp) -> Option<DiskReply> {
+        let Mode::Threads { disk, .. } = self.mode.as_ref() else {
+            return None;
+        };
+        let started = Instant::now();
+        // What panics here does so where it is told of.
+        let reply = catch_unwind(AssertUnwindSafe(|| disk.at_once(op))).ok()??;
+        let took = started.elapsed().as_secs_f64();
+        histogram!(names::STORE_DISK_SECONDS, "operation" => op.name()).record(took);
+        Some(reply)
     }
 
     /// Has checks and lists that wait or are under way end at their next read, with [`DiskFault::Overloaded`], and all that
@@ -194,218 +219,4 @@ impl DiskPool {
 /// Storage indexes are hashes: their buckets spread them evenly.
 fn lane(bucket: Option<Bucket>, lanes: usize) -> usize {
     bucket.map_or(0, |bucket| bucket.index() % lanes)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Receiver, channel};
-
-    use truckee_engine::store::{DiskDone, ShareId};
-    use truckee_grid::ids::{ShareNumber, StorageIndex};
-
-    use super::super::disk::Turn;
-    use super::*;
-
-    /// Panics on `Remove`, counts in order on `Verify`, blocks in `Discard` until told.
-    struct Odd {
-        gate: Mutex<Receiver<()>>,
-    }
-
-    impl Disk for Odd {
-        fn carry_out(&self, op: DiskOp) -> DiskReply {
-            match op {
-                DiskOp::Remove { .. } => panic!("on purpose"),
-                DiskOp::Discard { .. } => {
-                    self.gate
-                        .lock()
-                        .expect("no panic inside")
-                        .recv()
-                        .expect("the test holds the sender");
-                    Ok(DiskDone::Gone { file_bytes: 0 }).into()
-                }
-                _ => Ok(DiskDone::Measured { free_bytes: 7 }).into(),
-            }
-        }
-    }
-
-    fn share() -> ShareId {
-        ShareId {
-            si: StorageIndex([5; 16]),
-            share: ShareNumber(1),
-        }
-    }
-
-    fn pool(queue_max: usize) -> (DiskPool, std::sync::mpsc::Sender<()>) {
-        let (open, gate) = channel();
-        let disk: Arc<dyn Disk> = Arc::new(Odd {
-            gate: Mutex::new(gate),
-        });
-        let config = PoolConfig {
-            writers: 1,
-            readers: 1,
-            queue_max,
-            ..PoolConfig::default()
-        };
-        (DiskPool::start(&disk, config).expect("threads start"), open)
-    }
-
-    #[test]
-    fn a_panic_is_an_answer_and_the_thread_goes_on() {
-        let (pool, _open) = pool(8);
-        for _ in 0..2 {
-            let (tell, told) = channel();
-            let done = Box::new(move |reply| tell.send(reply).expect("the test waits"));
-            pool.submit(DiskOp::Remove { share: share() }, done);
-            let reply: DiskReply = told.recv().expect("exactly one answer");
-            assert_eq!(reply.result, Err(DiskFault::Failed));
-        }
-        pool.join();
-    }
-
-    /// Reads of peers wait at the gate; checks ask for their turn once. All tell when they are done.
-    struct Gated {
-        gate: Mutex<Receiver<()>>,
-        tell: Mutex<std::sync::mpsc::Sender<&'static str>>,
-    }
-
-    impl Gated {
-        fn tell(&self, what: &'static str) {
-            let tell = self.tell.lock().expect("no panic inside");
-            tell.send(what).expect("the test listens");
-        }
-    }
-
-    impl Disk for Gated {
-        fn carry_out(&self, _: DiskOp) -> DiskReply {
-            let opened = self.gate.lock().expect("no panic inside").recv();
-            self.tell("read");
-            match opened {
-                Ok(()) => Ok(DiskDone::Measured { free_bytes: 7 }).into(),
-                Err(_) => Err(DiskFault::Failed).into(),
-            }
-        }
-
-        fn carry_out_in_turn(&self, _: DiskOp, turn: &dyn Turn) -> DiskReply {
-            self.tell("asks");
-            let went_on = turn.wait();
-            self.tell("went on");
-            match went_on {
-                Ok(()) => Ok(DiskDone::Sound { file_bytes: 1 }).into(),
-                Err(_) => Err(DiskFault::Overloaded).into(),
-            }
-        }
-    }
-
-    struct GatedPool {
-        pool: DiskPool,
-        open: std::sync::mpsc::Sender<()>,
-        told: Receiver<&'static str>,
-        answers: Receiver<Result<DiskDone, DiskFault>>,
-    }
-
-    /// A read of a peer is under way and a check has asked for its turn.
-    fn gated(patience: Duration) -> GatedPool {
-        let (open, gate) = channel();
-        let (tell, told) = channel();
-        let disk: Arc<dyn Disk> = Arc::new(Gated {
-            gate: Mutex::new(gate),
-            tell: Mutex::new(tell),
-        });
-        let config = PoolConfig {
-            patience,
-            ..PoolConfig::default()
-        };
-        let pool = DiskPool::start(&disk, config).expect("threads start");
-        let (answer, answers) = channel();
-        pool.submit(DiskOp::Measure, Box::new(|_| ()));
-        let done = move |reply: DiskReply| answer.send(reply.result).expect("the test waits");
-        pool.submit(DiskOp::Verify { share: share() }, Box::new(done));
-        assert_eq!(told.recv(), Ok("asks"));
-        GatedPool {
-            pool,
-            open,
-            told,
-            answers,
-        }
-    }
-
-    /// Longer than any test takes.
-    const FOR_EVER: Duration = Duration::from_secs(3600);
-
-    #[test]
-    fn a_check_lets_the_reads_of_peers_go_first() {
-        let gated = gated(FOR_EVER);
-        let early = gated.told.recv_timeout(Duration::from_millis(200));
-        assert!(early.is_err(), "{early:?} while a peer waits for the disk");
-        gated.open.send(()).expect("the disk waits");
-        assert_eq!(gated.told.recv(), Ok("read"));
-        assert_eq!(gated.told.recv(), Ok("went on"));
-        assert_eq!(gated.answers.recv(), Ok(Ok(DiskDone::Sound { file_bytes: 1 })));
-        gated.pool.join();
-    }
-
-    #[test]
-    fn a_check_goes_on_though_peers_never_stop_asking() {
-        let gated = gated(Duration::from_millis(1));
-        assert_eq!(gated.told.recv(), Ok("went on"));
-        assert_eq!(gated.answers.recv(), Ok(Ok(DiskDone::Sound { file_bytes: 1 })));
-        gated.open.send(()).expect("the disk waits");
-        gated.pool.join();
-    }
-
-    #[test]
-    fn a_check_ends_when_it_is_given_up() {
-        let gated = gated(FOR_EVER);
-        gated.pool.give_up_what_can_wait();
-        assert_eq!(gated.told.recv(), Ok("went on"));
-        assert_eq!(gated.answers.recv(), Ok(Err(DiskFault::Overloaded)));
-        gated.open.send(()).expect("the disk waits");
-        gated.pool.join();
-    }
-
-    #[test]
-    fn a_full_queue_refuses_and_reads_overtake_writes() {
-        let (pool, open) = pool(1);
-        let (tell, told) = channel();
-        let submit = |op: DiskOp, name: &'static str| {
-            let tell = tell.clone();
-            pool.submit(
-                op,
-                Box::new(move |reply| tell.send((name, reply.result)).expect("the test waits")),
-            );
-        };
-        let discard = || DiskOp::Discard {
-            incoming: truckee_engine::store::IncomingId(1),
-            share: share(),
-        };
-        // One runs, one waits; as soon as both places are taken a further one is refused.
-        let mut refused = 0;
-        for _ in 0..3 {
-            submit(discard(), "write");
-        }
-        submit(DiskOp::Measure, "read");
-        let mut read = false;
-        while !read || refused == 0 {
-            match told.recv().expect("an answer for each") {
-                ("read", result) => {
-                    assert_eq!(result, Ok(DiskDone::Measured { free_bytes: 7 }));
-                    read = true;
-                }
-                (_, result) => {
-                    assert_eq!(result, Err(DiskFault::Overloaded));
-                    refused += 1;
-                }
-            }
-        }
-        for _ in 0..3 {
-            open.send(()).expect("the disk waits");
-        }
-        for _ in refused..3 {
-            assert_eq!(
-                told.recv().expect("an answer").1,
-                Ok(DiskDone::Gone { file_bytes: 0 })
-            );
-        }
-        pool.join();
-    }
 }

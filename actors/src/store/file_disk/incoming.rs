@@ -119,6 +119,7 @@ impl FileDisk {
             self.publish(&guard.path, share)?;
             guard.length
         };
+        self.holds_one_of(file_bytes);
         self.incoming_table().remove(&incoming);
         Ok(DiskDone::Stored { file_bytes })
     }

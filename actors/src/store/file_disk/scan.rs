@@ -13,7 +13,8 @@ use super::paths::{Paths, share_number, trashed_share};
 use super::steps::DIR_MODE;
 use crate::metrics as names;
 
-pub(super) fn prepare(paths: &Paths) -> Result<StartSpace, DiskError> {
+/// What there is, and the length of the shortest share file.
+pub(super) fn prepare(paths: &Paths) -> Result<(StartSpace, u64), DiskError> {
     for dir in [
         paths.shares(),
         paths.incoming(),
@@ -28,14 +29,15 @@ pub(super) fn prepare(paths: &Paths) -> Result<StartSpace, DiskError> {
         counter!(names::STORE_ABORTED, "cause" => "restart").increment(removed);
         tracing::info!(shares = removed, "unfinished shares of the last run were removed");
     }
-    let (share_count, used_bytes) = at(paths.shares(), count(paths.shares()))?;
+    let (held, shortest_bytes) = at(paths.shares(), count(paths.shares()))?;
     let free_bytes = at(paths.shares(), free_bytes(paths.shares()))?;
-    Ok(StartSpace {
-        share_count,
-        used_bytes,
+    let start = StartSpace {
+        share_count: held.shares,
+        used_bytes: held.bytes,
         trash: at(paths.trash(), count_trash(paths.trash()))?,
         free_bytes,
-    })
+    };
+    Ok((start, shortest_bytes))
 }
 
 /// Room for an unprivileged writer on the file system of `path`, bytes.
@@ -66,21 +68,22 @@ fn empty(dir: &Path) -> io::Result<u64> {
     Ok(removed)
 }
 
-/// Shares and the length of their files: two levels of directories and a `stat` for each share.
-fn count(shares: &Path) -> io::Result<(u64, u64)> {
-    let (mut count, mut bytes) = (0, 0);
+/// Shares and the length of their files, and of the shortest: two levels of directories and a `stat` for each share.
+fn count(shares: &Path) -> io::Result<(Amount, u64)> {
+    let (mut held, mut shortest_bytes) = (Amount::default(), u64::MAX);
     for prefix in fs::read_dir(shares)? {
         for file in fs::read_dir(prefix?.path())? {
             for share in fs::read_dir(file?.path())? {
                 let share = share?;
                 if share_number(&share.file_name()).is_some() {
-                    count += 1;
-                    bytes += share.metadata()?.len();
+                    let file_bytes = share.metadata()?.len();
+                    held.add(Amount::one(file_bytes));
+                    shortest_bytes = shortest_bytes.min(file_bytes);
                 }
             }
         }
     }
-    Ok((count, bytes))
+    Ok((held, shortest_bytes))
 }
 
 /// The same for the trash, which has one level.

@@ -51,6 +51,7 @@ impl FileDisk {
         let from = self.paths.trashed(share, mark);
         let file_bytes = fs::metadata(&from)?.len();
         self.publish(&from, share)?;
+        self.holds_one_of(file_bytes);
         self.steps.sync_dir(&self.paths.trash_of(bucket))?;
         Ok(DiskDone::Restored { file_bytes })
     }

@@ -84,6 +84,7 @@ impl Opens for PackedDisk {
     }
 }
 
+mod at_once;
 mod commit;
 mod compaction;
 mod damage;

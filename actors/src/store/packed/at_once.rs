@@ -1,0 +1,53 @@
+//! Reads of small shares that nobody has to wait for: the thread that is asked answers, without handing them to one that may wait
+//! for the disk. For a small file that is most of what a storage node does.
+//!
+//! Only what is as it should be is answered here: a damaged share, one that is being moved, or one whose bytes the
+//! system would have to get from a device are left to the threads of the pool, which find the same and act on it.
+
+use bytes::Bytes;
+use truckee_engine::store::{DiskDone, DiskFault, DiskOp, DiskReply, ShareId};
+
+use super::super::file_disk::Trouble;
+use super::super::file_disk::finished::find_among;
+use super::super::file_disk::opened::Opened;
+use super::super::file_disk::source::Source;
+use super::record::SHARE_BYTES_MAX;
+use super::{PackedDisk, read_lock};
+
+impl PackedDisk {
+    pub(super) fn answer_at_once(&self, op: &DiskOp) -> Option<DiskReply> {
+        let done = match *op {
+            DiskOp::Find { si, inline_bytes_max } => {
+                // A file of which some shares are in files has short ones there: all shares of a file have one length.
+                if self.files.may_hold_as_short(SHARE_BYTES_MAX) {
+                    return None;
+                }
+                let numbers = read_lock(&self.log.index).numbers(si);
+                if numbers.is_empty() {
+                    return None;
+                }
+                let mut is_sound = true;
+                let found = find_among(si, numbers, |share| {
+                    let opened = self.open_at_once(share);
+                    is_sound &= opened.is_some();
+                    let opened = opened.ok_or(Trouble::Plain(DiskFault::NotFound))?;
+                    opened.shown(inline_bytes_max)
+                });
+                found.ok().filter(|_| is_sound)?
+            }
+            DiskOp::Read {
+                share,
+                segment,
+                suspect: false,
+            } => DiskDone::Read(self.open_at_once(share)?.read(segment).ok()?),
+            _ => return None,
+        };
+        Some(Ok(done).into())
+    }
+
+    fn open_at_once(&self, share: ShareId) -> Option<Opened> {
+        let slot = read_lock(&self.log.index).held(share)?;
+        let bytes = self.log.files.read_at_once(slot)?;
+        Opened::of(Source::Memory(Bytes::from(bytes)), share).ok()
+    }
+}
