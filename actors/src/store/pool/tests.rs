@@ -50,8 +50,11 @@ fn what_is_answered_at_once_is_so_by_who_asks_and_a_panic_there_is_left_to_the_t
     let pool = DiskPool::start(&disk, PoolConfig::default()).expect("threads start");
     let asked = |op| {
         let (tell, told) = channel();
-        let done = move |reply: DiskReply| tell.send((reply.result, thread::current().id()));
-        pool.submit(op, Box::new(move |reply| done(reply).expect("the test waits")));
+        let done = move |reply: DiskReply| {
+            let answer = (reply.result, thread::current().id());
+            tell.send(answer).expect("the test waits");
+        };
+        pool.submit(op, Box::new(done));
         told.recv().expect("exactly one answer")
     };
     let (si, inline_bytes_max) = (share().si, 0);
