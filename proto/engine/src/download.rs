@@ -6,7 +6,8 @@
 //!
 //! The rules, each with its test:
 //! - The first n candidates are asked at once; the others in batches when shares are missing, late, or needed. Of a small file,
-//!   whose blocks come with the answers, only k and one more are asked at first: what the others would give is not needed.
+//!   whose blocks come with the answers, only k are asked at first: what the others would give is not needed, and asking is all
+//!   that it costs to read the file. They are asked as soon as one of the first has nothing, or is late.
 //! - Facts about the file count only if their hash is the cap's. A block counts only after it was verified; one that
 //!   was not is reported, its share at that peer is never asked again, and another takes its place.
 //! - Shares below k are preferred while their peers are about as fast as others: they decode for nothing. Peers are
@@ -61,11 +62,8 @@ pub const READ_BUDGET: Duration = Duration::from_secs(20);
 /// town; over longer distances decoding costs less than waiting.
 const BEGIN_WAIT: Duration = Duration::from_millis(30);
 
-/// Candidates of a small file that are asked at first beyond the k whose shares decode for nothing: one of them may be frozen, or gone
-/// without anybody's knowing.
-const SPARE_FINDS: usize = 1;
-
-/// When further candidates of a small file are asked although the first are only late.
+/// When further candidates of a small file are asked although the first are only late. A frozen peer costs each small file as long,
+/// until its link is given up.
 const SMALL_FIND_ESCALATION: Duration = BEGIN_WAIT;
 
 /// When candidates beyond the first n are asked although those are only late, and again for each further batch.

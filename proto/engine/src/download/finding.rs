@@ -14,7 +14,7 @@ use super::peer::Reach;
 
 use super::{
     BEGIN_WAIT, BUSY_REST, Corruption, Download, DownloadError, Effect, FIND_ESCALATION, FIND_TRIES_MAX,
-    INLINE_BYTES_MAX, Known, Phase, Purpose, SMALL_FIND_ESCALATION, SPARE_FINDS,
+    INLINE_BYTES_MAX, Known, Phase, Purpose, SMALL_FIND_ESCALATION,
 };
 use crate::time::Mono;
 use crate::transfer::PeerWhy;
@@ -24,7 +24,7 @@ impl Download {
     pub(super) fn find_first(&mut self, now: Mono) {
         let coding = self.config.file.coding;
         let (count, escalation) = if self.could_be_short() {
-            ((coding.k() + SPARE_FINDS).min(coding.n()), SMALL_FIND_ESCALATION)
+            (coding.k(), SMALL_FIND_ESCALATION)
         } else {
             (coding.n(), FIND_ESCALATION)
         };
