@@ -21,7 +21,7 @@ const BUCKETS_SECONDS: [f64; 15] = [
 
 /// Between two looks at the lag of an event loop: often enough to catch a stall that a user feels, and seldom enough that a node at
 /// rest hardly runs: each of its loops wakes up for it.
-const LAG_EVERY: Duration = Duration::from_secs(1);
+const LAG_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the recorder folds what was observed since; between scrapes nothing else empties its buffers.
 pub const UPKEEP: Duration = Duration::from_secs(5);

@@ -17,8 +17,8 @@ use crate::store::disk::{Disk, Turn};
 /// Whole shares handed to the disk at once: no more than a node's peers upload at the same time, and a few megabytes if all are
 /// as long as goes.
 const PUTS_MAX: usize = 64;
-/// How long the disk is left alone when it had nothing to do for itself.
-const TIDY_EVERY: Duration = Duration::from_secs(1);
+/// How long the disk is left alone when it had nothing to do for itself: what there is then to give back of a disk can wait as long.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// What a thread does until its queue is closed and empty.
 pub(super) type Serve = fn(&dyn Disk, &Receiver<Work>, &dyn Turn);
