@@ -166,4 +166,54 @@ fn load_measures_and_compares() {
         ],
         "in the order in which they can be"
     );
+    profile_says_where_the_time_goes(&cluster);
+}
+
+/// Every step is seen, and together they are all that the nodes burned.
+fn profile_says_where_the_time_goes(cluster: &Cluster) {
+    let dir = cluster.dir();
+    let args = [
+        "load",
+        "--profile",
+        "--size",
+        "8MiB",
+        "--repeat",
+        "1",
+        "--json",
+        "--cluster",
+    ];
+    let profiled = |dir: &std::path::Path| {
+        truckee(
+            cluster.gateway(),
+            &[args.as_slice(), &[dir.to_str().unwrap()]].concat(),
+        )
+    };
+    let output = profiled(&dir);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let budgets = value["profile"].as_array().unwrap();
+    let operations: Vec<&str> = budgets
+        .iter()
+        .map(|budget| budget["operation"].as_str().unwrap())
+        .collect();
+    assert_eq!(operations, ["put", "get"]);
+    for budget in budgets {
+        let mut sum = budget["everything_else_ns_per_byte"].as_f64().unwrap();
+        for step in budget["steps"].as_array().unwrap() {
+            for cost in ["measured_ns_per_byte", "bare_ns_per_byte", "ratio"] {
+                assert!(step[cost].as_f64().unwrap() > 0.0, "{cost} of {budget}");
+            }
+            sum += step["measured_ns_per_byte"].as_f64().unwrap();
+        }
+        let total = budget["measured_ns_per_byte"].as_f64().unwrap();
+        assert!((0.9..1.1).contains(&(sum / total)), "{budget}");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = profiled(elsewhere.path());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("it needs all nodes of the cluster"),
+        "{}",
+        stderr(&output)
+    );
 }

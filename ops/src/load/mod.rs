@@ -7,6 +7,7 @@
 pub(crate) mod content;
 mod directories;
 mod procs;
+mod profile;
 mod report;
 mod round;
 pub(crate) mod size;
@@ -120,6 +121,9 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
     gateway.page("/readyz")?;
     let nodes = Nodes::of_cluster(&args.cluster, gateway.url())?;
     let seed = args.seed.unwrap_or_else(seed_from_clock);
+    if args.profile {
+        return profile::run(args, &gateway, nodes.as_ref(), seed);
+    }
     let mut bench = Bench {
         args,
         url: gateway.url(),

@@ -47,6 +47,11 @@ impl Nodes {
         }))
     }
 
+    /// Those that run.
+    pub(crate) fn entries(&self) -> &[NodeEntry] {
+        &self.entries
+    }
+
     /// Starts peak memory anew; what the kernel refuses leaves the peak since the node's start, which is only higher.
     pub(crate) fn reset_peaks(&self) {
         for entry in &self.entries {
