@@ -264,6 +264,9 @@ pub(crate) struct LoadArgs {
     /// Directory of the local cluster whose nodes' CPU and memory are read from /proc
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) cluster: PathBuf,
+    /// Processes to look at instead, of any system that speaks the web API: the gateway's first, several with commas
+    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with_all = ["cluster", "profile", "directories"])]
+    pub(crate) pids: Vec<u32>,
     /// Print one line of JSON with every round
     #[arg(long)]
     pub(crate) json: bool,

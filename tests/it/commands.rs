@@ -166,11 +166,18 @@ fn load_measures_and_compares() {
         ],
         "in the order in which they can be"
     );
-    profile_says_where_the_time_goes(&cluster);
 }
 
 /// Every step is seen, and together they are all that the nodes burned.
-fn profile_says_where_the_time_goes(cluster: &Cluster) {
+#[test]
+fn profile_says_where_the_time_goes() {
+    let cluster = Cluster::start_with(
+        program(),
+        &Options {
+            peers: 3,
+            ..Options::default()
+        },
+    );
     let dir = cluster.dir();
     let args = [
         "load",
@@ -216,4 +223,28 @@ fn profile_says_where_the_time_goes(cluster: &Cluster) {
         "{}",
         stderr(&output)
     );
+}
+
+/// The side-by-side measurement with Tahoe-LAFS cannot run here, but what it would ask of `truckee load` can be tried.
+#[test]
+fn the_comparison_asks_for_options_that_there_are() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/compare/tahoe");
+    let output = std::process::Command::new(script)
+        .arg("--dry-run")
+        .output()
+        .expect("python3 is there");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let plan = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(plan.lines().count(), 9, "three systems, three workloads: {plan}");
+    for line in plan.lines() {
+        let (_, options) = line.split_once(" load ").unwrap();
+        let (options, _) = options.split_once(" --gateway ").unwrap();
+        let words: Vec<&str> = ["load"].into_iter().chain(options.split(' ')).collect();
+        // Nobody is there: what is wrong with the words is said before that is found out.
+        let output = truckee(
+            "http://127.0.0.1:1",
+            &[words.as_slice(), &["--pids", "1,2"]].concat(),
+        );
+        assert_eq!(output.status.code(), Some(5), "{line}: {}", stderr(&output));
+    }
 }
