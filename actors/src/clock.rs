@@ -1,13 +1,25 @@
 //! Time for the shells: a monotonic clock for everything that waits and the calendar for what is signed with a date.
 //!
 //! Machines never read a clock; their shell asks one of these and hands `now` over. The monotonic clock is tokio's,
-//! so a test that pauses tokio's time pauses this too. Not promised: that the calendar does not jump.
+//! so a test that pauses tokio's time pauses this too. Not promised: that the calendar does not jump. Beside them stands what the
+//! calling thread has burned, for whoever measures work and must not count the work of others on the same processor.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 use truckee_engine::time::{Mono, UnixSeconds};
+
+/// CPU time that the calling thread has had so far, user and system. It stands still while the thread waits or others run.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    let burned = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    // The kernel counts up from zero: neither part is ever negative.
+    Duration::new(
+        u64::try_from(burned.tv_sec).unwrap_or(0),
+        u32::try_from(burned.tv_nsec).unwrap_or(0),
+    )
+}
 
 /// What time it is, twice: since the start of the node, and on the calendar.
 pub trait Clock: Send + Sync + 'static {

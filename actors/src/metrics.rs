@@ -87,6 +87,7 @@ table! {
 
     CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its start-up check and the reference engine works instead";
     CODEC_STAGE_SECONDS, Histogram, Seconds, "truckee_codec_stage_seconds", ["stage"], "Stages of coding a segment; uploads: seal, code, hash; downloads: verify, decode, open";
+    CODEC_STAGE_CPU_SECONDS, Histogram, Seconds, "truckee_codec_stage_cpu_seconds", ["stage"], "CPU time of the same stages, without what others burned on the processor meanwhile";
 
     MESH_PEERS, Gauge, Count, "truckee_mesh_peers", ["state"], "Known peers by link state: idle, dialing, backoff, up, draining";
     LINK_DIALS, Counter, Count, "truckee_link_dials_total", ["outcome"], "Dialled connections by outcome";

@@ -255,12 +255,18 @@ pub(crate) struct LoadArgs {
     /// Measure directories instead: make them, add children one by one and with 16 clients, list 1,000 and 10,000
     #[arg(long, conflicts_with_all = ["size", "files", "clients", "op", "table", "seed"])]
     pub(crate) directories: bool,
+    /// Show instead where the CPU time of uploads and downloads goes: each step in the cluster, and by itself
+    #[arg(long, conflicts_with_all = ["op", "part", "table", "directories"])]
+    pub(crate) profile: bool,
     /// Seed of the random content [default: taken from the clock, and printed]
     #[arg(long, value_name = "SEED")]
     pub(crate) seed: Option<u64>,
     /// Directory of the local cluster whose nodes' CPU and memory are read from /proc
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub(crate) cluster: PathBuf,
+    /// Processes to look at instead, of any system that speaks the web API: the gateway's first, several with commas
+    #[arg(long, value_name = "PID", value_delimiter = ',', conflicts_with_all = ["cluster", "profile", "directories"])]
+    pub(crate) pids: Vec<u32>,
     /// Print one line of JSON with every round
     #[arg(long)]
     pub(crate) json: bool,

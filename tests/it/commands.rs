@@ -167,3 +167,84 @@ fn load_measures_and_compares() {
         "in the order in which they can be"
     );
 }
+
+/// Every step is seen, and together they are all that the nodes burned.
+#[test]
+fn profile_says_where_the_time_goes() {
+    let cluster = Cluster::start_with(
+        program(),
+        &Options {
+            peers: 3,
+            ..Options::default()
+        },
+    );
+    let dir = cluster.dir();
+    let args = [
+        "load",
+        "--profile",
+        "--size",
+        "8MiB",
+        "--repeat",
+        "1",
+        "--json",
+        "--cluster",
+    ];
+    let profiled = |dir: &std::path::Path| {
+        truckee(
+            cluster.gateway(),
+            &[args.as_slice(), &[dir.to_str().unwrap()]].concat(),
+        )
+    };
+    let output = profiled(&dir);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let budgets = value["profile"].as_array().unwrap();
+    let operations: Vec<&str> = budgets
+        .iter()
+        .map(|budget| budget["operation"].as_str().unwrap())
+        .collect();
+    assert_eq!(operations, ["put", "get"]);
+    for budget in budgets {
+        let mut sum = budget["everything_else_ns_per_byte"].as_f64().unwrap();
+        for step in budget["steps"].as_array().unwrap() {
+            for cost in ["measured_ns_per_byte", "bare_ns_per_byte", "ratio"] {
+                assert!(step[cost].as_f64().unwrap() > 0.0, "{cost} of {budget}");
+            }
+            sum += step["measured_ns_per_byte"].as_f64().unwrap();
+        }
+        let total = budget["measured_ns_per_byte"].as_f64().unwrap();
+        assert!((0.9..1.1).contains(&(sum / total)), "{budget}");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = profiled(elsewhere.path());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("it needs all nodes of the cluster"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// The side-by-side measurement with Tahoe-LAFS cannot run here, but what it would ask of `truckee load` can be tried.
+#[test]
+fn the_comparison_asks_for_options_that_there_are() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/compare/tahoe");
+    let output = std::process::Command::new(script)
+        .arg("--dry-run")
+        .output()
+        .expect("python3 is there");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let plan = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(plan.lines().count(), 9, "three systems, three workloads: {plan}");
+    for line in plan.lines() {
+        let (_, options) = line.split_once(" load ").unwrap();
+        let (options, _) = options.split_once(" --gateway ").unwrap();
+        let words: Vec<&str> = ["load"].into_iter().chain(options.split(' ')).collect();
+        // Nobody is there: what is wrong with the words is said before that is found out.
+        let output = truckee(
+            "http://127.0.0.1:1",
+            &[words.as_slice(), &["--pids", "1,2"]].concat(),
+        );
+        assert_eq!(output.status.code(), Some(5), "{line}: {}", stderr(&output));
+    }
+}

@@ -16,6 +16,7 @@ use truckee_grid::pipeline::{
     rebuild_segment_watched,
 };
 
+use crate::clock::thread_cpu;
 use crate::metrics as names;
 
 /// Label of encoding jobs.
@@ -45,14 +46,17 @@ impl<T> Shelf<T> {
     }
 }
 
-/// Records how long each stage of a segment takes, from now on: one look at the clock and one observation for each.
+/// Records how long each stage of a segment takes and what it burns, from now on: a look at two clocks and two observations
+/// for each. The thread that makes it must be the one that passes the stages.
 fn stage_clock() -> impl FnMut(Stage) {
-    let mut began = Instant::now();
+    let (mut began, mut burned) = (Instant::now(), thread_cpu());
     move |stage| {
-        let now = Instant::now();
+        let (now, cpu) = (Instant::now(), thread_cpu());
         let took = now.duration_since(began);
         histogram!(names::CODEC_STAGE_SECONDS, "stage" => stage.name()).record(took.as_secs_f64());
-        began = now;
+        let took_cpu = cpu.saturating_sub(burned);
+        histogram!(names::CODEC_STAGE_CPU_SECONDS, "stage" => stage.name()).record(took_cpu.as_secs_f64());
+        (began, burned) = (now, cpu);
     }
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod content;
 mod directories;
 mod procs;
+mod profile;
 mod report;
 mod round;
 pub(crate) mod size;
@@ -117,9 +118,15 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
     if args.directories {
         return directories::run(args, &gateway);
     }
-    gateway.page("/readyz")?;
-    let nodes = Nodes::of_cluster(&args.cluster, gateway.url())?;
+    see_ready(&gateway)?;
+    let nodes = match args.pids.as_slice() {
+        [] => Nodes::of_cluster(&args.cluster, gateway.url())?,
+        pids => Some(Nodes::of_pids(pids)?),
+    };
     let seed = args.seed.unwrap_or_else(seed_from_clock);
+    if args.profile {
+        return profile::run(args, &gateway, nodes.as_ref(), seed);
+    }
     let mut bench = Bench {
         args,
         url: gateway.url(),
@@ -161,6 +168,15 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
         "seed {seed}, {} rounds, every download compared bit for bit",
         args.repeat
     ))
+}
+
+/// Asks the gateway whether it can work. One that does not know the question, such as that of Tahoe-LAFS, is taken at its word when
+/// it answers requests.
+fn see_ready(gateway: &Gateway) -> Result<(), CliError> {
+    match gateway.page("/readyz") {
+        Err(CliError::Status { status: 404, .. }) | Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The operations in the order in which they make sense.
@@ -259,5 +275,32 @@ impl Bench<'_> {
             rounds.push(measured?);
         }
         Ok(rounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A gateway that answers one request so.
+    fn once(status: &'static str) -> Gateway {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gateway = Gateway::at(&listener.local_addr().unwrap().to_string()).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+        });
+        gateway
+    }
+
+    #[test]
+    fn who_does_not_know_the_question_may_be_ready() {
+        assert!(see_ready(&once("200 OK")).is_ok());
+        assert!(see_ready(&once("404 Not Found")).is_ok());
+        assert!(see_ready(&once("503 Service Unavailable")).is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! What the nodes of a local cluster cost, read from `/proc`.
 //!
 //! Owns CPU seconds and peak memory of every node, of this program, and of everything else on the machine, so that a
-//! figure can say by how much others disturbed it. A node whose pid no longer belongs to its directory is left out and
+//! figure can say by how much others disturbed it. Processes of another system can be named by their pids instead. A node whose pid no longer belongs to its directory is left out and
 //! counted. Linux only, as is `/proc`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cluster::file::{ClusterFile, NodeEntry};
 use crate::cluster::process::is_node;
@@ -45,6 +45,39 @@ impl Nodes {
             missing: all - entries.len(),
             entries,
         }))
+    }
+
+    /// Processes of somebody else's system, the gateway's first.
+    ///
+    /// # Errors
+    /// When one of them does not run.
+    pub(crate) fn of_pids(pids: &[u32]) -> Result<Nodes, CliError> {
+        let entry = |(index, pid): (usize, &u32)| {
+            let role = if index == 0 { "gateway" } else { "process" };
+            if cpu_seconds(&pid.to_string()).is_none() {
+                return Err(CliError::Usage {
+                    what: "--pids",
+                    value: pid.to_string(),
+                    hint: "no process has this number".into(),
+                });
+            }
+            Ok(NodeEntry {
+                name: format!("process {pid}"),
+                roles: vec![role.to_owned()],
+                pid: *pid,
+                address: String::new(),
+                dir: PathBuf::new(),
+            })
+        };
+        Ok(Nodes {
+            entries: pids.iter().enumerate().map(entry).collect::<Result<_, _>>()?,
+            missing: 0,
+        })
+    }
+
+    /// Those that run.
+    pub(crate) fn entries(&self) -> &[NodeEntry] {
+        &self.entries
     }
 
     /// Starts peak memory anew; what the kernel refuses leaves the peak since the node's start, which is only higher.
@@ -178,6 +211,20 @@ mod tests {
         assert!(cpu_seconds("self").is_some());
         assert!(peak_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
         assert!(cpu(None).machine > 0.0);
+    }
+
+    #[test]
+    fn processes_that_are_named_are_looked_at_and_the_first_is_the_gateway() {
+        let own = std::process::id();
+        let nodes = Nodes::of_pids(&[own, own]).unwrap();
+        let (gateway, all) = nodes.peaks_bytes();
+        assert!(gateway.is_some_and(|gateway| gateway > 0 && all >= gateway));
+        assert!(cpu(Some(&nodes)).nodes >= cpu(None).client);
+        let refused = Nodes::of_pids(&[u32::MAX]).unwrap_err();
+        assert!(
+            refused.to_string().contains("no process has this number"),
+            "{refused}"
+        );
     }
 
     #[test]

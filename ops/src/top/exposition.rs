@@ -15,15 +15,15 @@ const LABELS_MAX: usize = 32;
 
 /// One series with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Line<'a> {
-    pub(super) name: &'a str,
+pub(crate) struct Line<'a> {
+    pub(crate) name: &'a str,
     labels: Vec<(&'a str, Cow<'a, str>)>,
-    pub(super) value: f64,
+    pub(crate) value: f64,
 }
 
 impl Line<'_> {
     /// The value of a label; none if the series does not have it.
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
         let found = self.labels.iter().find(|(label, _)| *label == name);
         found.map(|(_, value)| value.as_ref())
     }
@@ -32,9 +32,9 @@ impl Line<'_> {
 /// The page breaks the grammar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of its metrics has {what}")]
-pub(super) struct Malformed {
+pub(crate) struct Malformed {
     /// Counted from one.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     what: &'static str,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Malformed {
 ///
 /// # Errors
 /// At the first line that breaks the grammar; what came before was given.
-pub(super) fn read<'a>(page: &'a str, mut each: impl FnMut(Line<'a>)) -> Result<(), Malformed> {
+pub(crate) fn read<'a>(page: &'a str, mut each: impl FnMut(Line<'a>)) -> Result<(), Malformed> {
     for (index, text) in page.lines().enumerate() {
         let at = |what| Malformed {
             line: index + 1,

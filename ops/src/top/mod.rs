@@ -7,7 +7,7 @@
 mod alarms;
 mod columns;
 mod draw;
-mod exposition;
+pub(crate) mod exposition;
 mod grid;
 mod history;
 mod model;

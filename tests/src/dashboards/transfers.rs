@@ -82,6 +82,8 @@ fn coding() -> Vec<Panel> {
             .ask("sum by (work) (rate(truckee_cpu_wait_seconds_sum{@}[$__rate_interval])) / sum by (work) (rate(truckee_cpu_wait_seconds_count{@}[$__rate_interval]))", "{{work}} waits"),
         lines("Which step of coding takes the time?", "Mean time of each step for a segment. Uploads: seal, code, hash; downloads: verify, decode, open.", SECONDS)
             .ask("sum by (stage) (rate(truckee_codec_stage_seconds_sum{@}[$__rate_interval])) / sum by (stage) (rate(truckee_codec_stage_seconds_count{@}[$__rate_interval]))", "{{stage}}"),
+        lines("Which step of coding takes the processor?", "CPU seconds for each second of the clock, by step.", RATIO)
+            .ask("sum by (stage) (rate(truckee_codec_stage_cpu_seconds_sum{@}[$__rate_interval]))", "{{stage}}"),
         stat("Does a reference engine work in place of a fast one?", "1 if a fast engine failed its check at the start and the slow one works instead.", COUNT)
             .ask("max(truckee_codec_fallback{@})", "fallback")
             .warn(&[(1.0, "orange")]),
