@@ -85,7 +85,7 @@ table! {
     CPU_WAIT_SECONDS, Histogram, Seconds, "truckee_cpu_wait_seconds", ["work"], "Time from submission of a job to its start";
     CPU_RUN_SECONDS, Histogram, Seconds, "truckee_cpu_run_seconds", ["work"], "Time a job ran";
 
-    CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its start-up check and the reference engine works instead";
+    CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its check and the reference engine works instead";
     CODEC_STAGE_SECONDS, Histogram, Seconds, "truckee_codec_stage_seconds", ["stage"], "Stages of coding a segment; uploads: seal, code, hash; downloads: verify, decode, open";
 
     MESH_PEERS, Gauge, Count, "truckee_mesh_peers", ["state"], "Known peers by link state: idle, dialing, backoff, up, draining";
