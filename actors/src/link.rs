@@ -4,10 +4,13 @@
 //! and reads on only when the actor says so: a busy actor pushes back through TCP. A stream that is not made of frames,
 //! or whose frames trickle in, is cut off here. The writer takes batches of frames from a short queue
 //! and writes each with as few calls as it can; the actor makes the next batch when one is done, so frames of an
-//! urgent lane wait behind two batches at most. Neither copies a block, except as TLS encrypts and decrypts it.
+//! urgent lane wait behind two batches at most. The writer copies no block, except as TLS encrypts it; the reader copies
+//! it once, from where TLS decrypts it to where it stays.
 //!
 //! Either task reports the end of the link once, a panic included, and ends with it. Dropping the [`LinkPort`] ends
 //! both at once; [`LinkPort::finish`] lets the writer send what it was given first.
+
+mod duplex;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -17,12 +20,12 @@ use actix::{Message, WeakRecipient};
 use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
 use metrics::counter;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use truckee_wire::frame::{Decoder, Frame, FrameError, FrameOut};
 
+use self::duplex::{ReadEnd, WriteEnd};
 use crate::gate::tell_recipient;
 use crate::metrics as names;
 use crate::net::Stream;
@@ -152,11 +155,11 @@ pub struct LinkPort {
 impl LinkPort {
     /// Starts the tasks of `stream` on this thread. A frame has to come whole within `frame_within` of its first byte.
     pub fn start(line: LineId, stream: Stream, owner: &LinkOwner, frame_within: Duration) -> Self {
-        let (read_half, write_half) = tokio::io::split(stream);
+        let (read_end, write_end) = duplex::split(stream);
         let (batches, queue) = mpsc::channel(BATCHES_MAX);
         let reader =
-            tokio::task::spawn_local(read(line, read_half, owner.clone(), frame_within)).abort_handle();
-        let writer = tokio::task::spawn_local(write(line, write_half, queue, owner.clone())).abort_handle();
+            tokio::task::spawn_local(read(line, read_end, owner.clone(), frame_within)).abort_handle();
+        let writer = tokio::task::spawn_local(write(line, write_end, queue, owner.clone())).abort_handle();
         Self {
             batches: Some(batches),
             reader,
@@ -230,14 +233,14 @@ impl Drop for EndReport {
     }
 }
 
-async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner, frame_within: Duration) {
+async fn read(line: LineId, end: ReadEnd<Stream>, owner: LinkOwner, frame_within: Duration) {
     let mut report = EndReport {
         line,
         cause: LinkEnd::Finished,
         to: owner.ended,
     };
     let mut reader = Reader {
-        half,
+        end,
         decoder: Decoder::new(),
         frame_since: None,
         frame_within,
@@ -267,7 +270,7 @@ async fn read(line: LineId, half: ReadHalf<Stream>, owner: LinkOwner, frame_with
 }
 
 struct Reader {
-    half: ReadHalf<Stream>,
+    end: ReadEnd<Stream>,
     decoder: Decoder,
     /// Since when the frame that is coming in has been.
     frame_since: Option<Instant>,
@@ -283,7 +286,7 @@ impl Reader {
         self.take_frames(&mut frames)?;
         while count < READ_BYTES {
             // An end or an error shows again at the next call, after what came before it was handled.
-            match self.half.read_buf(self.decoder.read_buffer()).now_or_never() {
+            match self.read_more().now_or_never() {
                 Some(Ok(more)) if more > 0 => count += more,
                 _ => break,
             }
@@ -298,11 +301,10 @@ impl Reader {
     }
 
     async fn read_some(&mut self) -> Result<usize, LinkEnd> {
-        let reading = self.half.read_buf(self.decoder.read_buffer());
-        let read = match self.frame_since {
-            Some(since) => timeout_at(since + self.frame_within, reading)
-                .await
-                .map_err(|_| LinkEnd::SlowFrame)?,
+        let frame_until = self.frame_since.map(|since| since + self.frame_within);
+        let reading = self.read_more();
+        let read = match frame_until {
+            Some(until) => timeout_at(until, reading).await.map_err(|_| LinkEnd::SlowFrame)?,
             None => reading.await,
         };
         match read {
@@ -313,6 +315,12 @@ impl Reader {
                 Err(LinkEnd::of(&error))
             }
         }
+    }
+
+    /// What the next record holds, or what is left of the last one.
+    async fn read_more(&mut self) -> io::Result<usize> {
+        let decoder = &mut self.decoder;
+        self.end.read(|bytes| decoder.push(bytes)).await
     }
 
     fn take_frames(&mut self, frames: &mut Vec<Frame>) -> Result<(), LinkEnd> {
@@ -329,7 +337,7 @@ impl Reader {
 
 async fn write(
     line: LineId,
-    mut half: WriteHalf<Stream>,
+    mut end: WriteEnd<Stream>,
     mut queue: mpsc::Receiver<Vec<FrameOut>>,
     owner: LinkOwner,
 ) {
@@ -342,7 +350,7 @@ async fn write(
     let mut chunks = VecDeque::new();
     while let Some(batch) = queue.recv().await {
         chunks.extend(batch.into_iter().flat_map(|frame| [frame.head, frame.payload]));
-        match write_all(&mut half, &mut chunks).await {
+        match write_all(&mut end, &mut chunks).await {
             Ok(count) => sent.increment(count),
             Err(error) => {
                 tracing::debug!(%error, "cannot write to a link");
@@ -358,10 +366,10 @@ async fn write(
         }
     }
     // Says that this is the end and not a cut; a peer that does not take it finds out by itself.
-    let _closed = timeout(FINISH_WITHIN, half.shutdown()).await;
+    let _closed = timeout(FINISH_WITHIN, end.shutdown()).await;
 }
 
-async fn write_all(half: &mut WriteHalf<Stream>, chunks: &mut VecDeque<Bytes>) -> io::Result<u64> {
+async fn write_all(end: &mut WriteEnd<Stream>, chunks: &mut VecDeque<Bytes>) -> io::Result<u64> {
     let mut total = 0;
     chunks.retain(|chunk| !chunk.is_empty());
     while !chunks.is_empty() {
@@ -370,7 +378,7 @@ async fn write_all(half: &mut WriteHalf<Stream>, chunks: &mut VecDeque<Bytes>) -
         for (slice, chunk) in slices.iter_mut().zip(chunks.iter()) {
             *slice = IoSlice::new(chunk);
         }
-        let mut count = half.write_vectored(&slices[..filled]).await?;
+        let mut count = end.write_vectored(&slices[..filled]).await?;
         if count == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -384,6 +392,6 @@ async fn write_all(half: &mut WriteHalf<Stream>, chunks: &mut VecDeque<Bytes>) -
             chunks.pop_front();
         }
     }
-    half.flush().await?;
+    end.flush().await?;
     Ok(total)
 }

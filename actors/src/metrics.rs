@@ -85,7 +85,7 @@ table! {
     CPU_WAIT_SECONDS, Histogram, Seconds, "truckee_cpu_wait_seconds", ["work"], "Time from submission of a job to its start";
     CPU_RUN_SECONDS, Histogram, Seconds, "truckee_cpu_run_seconds", ["work"], "Time a job ran";
 
-    CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its start-up check and the reference engine works instead";
+    CODEC_FALLBACK, Gauge, Count, "truckee_codec_fallback", ["codec"], "1 if the fast engine failed its check and the reference engine works instead";
     CODEC_STAGE_SECONDS, Histogram, Seconds, "truckee_codec_stage_seconds", ["stage"], "Stages of coding a segment; uploads: seal, code, hash; downloads: verify, decode, open";
     CODEC_STAGE_CPU_SECONDS, Histogram, Seconds, "truckee_codec_stage_cpu_seconds", ["stage"], "CPU time of the same stages, without what others burned on the processor meanwhile";
 

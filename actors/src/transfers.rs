@@ -25,7 +25,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use truckee_engine::restart::{Class, Policy};
 use truckee_engine::transfer::PeerReport;
 use truckee_grid::caps::ChkCap;
-use truckee_grid::engines::Engines;
 use truckee_grid::geometry;
 use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
 use truckee_grid::keys::ReadKey;
@@ -46,6 +45,7 @@ use crate::supervise::{self, ChildId, ChildSpec, Health, Slot, StartChild, StopO
 mod account;
 mod check;
 mod download;
+mod engines;
 mod error;
 mod history;
 mod jobs;
@@ -57,6 +57,7 @@ mod upload;
 
 pub use self::check::CheckError;
 pub use self::download::DownloadStream;
+pub use self::engines::EngineChoice;
 pub use self::error::{DownloadError, UploadError};
 pub use self::history::{Entry, History, KEPT_MAX, Operation, OperationKind, Totals};
 pub use self::renew::RenewReport;
@@ -92,8 +93,8 @@ pub struct TransfersConfig {
     pub cpu: CpuHandle,
     /// What time it is.
     pub clock: ClockHandle,
-    /// Which engines passed their check at the start of the node.
-    pub engines: Engines,
+    /// Which engines passed their check.
+    pub engines: EngineChoice,
     /// The members of the mesh; those with role storage are candidates.
     pub directory: DirectoryWatch,
     /// This node itself, if it has the role storage.

@@ -12,11 +12,11 @@ use truckee_actors::drive::{Drive, DriveConfig, Limits as DriveLimits};
 use truckee_actors::heal::{Healer, HealerHandle, HealerStart};
 use truckee_actors::metrics as names;
 use truckee_actors::supervise::{ChildSpec, Slot};
-use truckee_actors::transfers::{Transfers, TransfersConfig};
+use truckee_actors::transfers::{EngineChoice, Transfers, TransfersConfig};
 use truckee_actors::trim::{Trimmer, TrimmerStart};
 use truckee_engine::heal::Config as HealerConfig;
 use truckee_engine::trim::Config as TrimConfig;
-use truckee_grid::engines::{Check, Engines};
+use truckee_grid::engines::{Check, ERASURE, EngineStatus, Engines};
 use truckee_grid::erasure::ErasureChoice;
 use truckee_grid::placement::Candidate;
 
@@ -76,7 +76,7 @@ pub(crate) fn start(
     if config.gateway.is_none() && config.storage.is_none() {
         return Ok(behind);
     }
-    let engines = select_engines(config)?;
+    let engines = choose_engines(config)?;
     let cpu = CpuHandle::new(ThreadPool::start(config.limits.cpu_threads, QUEUE_JOBS_MAX)?);
     if config.gateway.is_some() {
         let drive = DriveConfig {
@@ -169,34 +169,52 @@ fn trimmer(
     Some(Trimmer::child(start, slot))
 }
 
-/// Chooses the engines, each checked against its reference, and says which.
-fn select_engines(config: &Config) -> Result<Engines, RunError> {
-    let wanted = config
-        .gateway
-        .as_ref()
-        .map_or(ErasureEngine::Auto, |gateway| gateway.erasure);
-    let engines = Engines::select(match wanted {
+/// Has the engines chosen, each checked against its reference, and said which: for a gateway now, so that one that cannot
+/// code as it was told does not start; for other nodes those of the erasure code when a share is first made again.
+fn choose_engines(config: &Config) -> Result<EngineChoice, RunError> {
+    let Some(gateway) = &config.gateway else {
+        // Sealing and hashing alone: the reference needs no check, and no tables.
+        let now = Engines::select(ErasureChoice::Novelpoly)?;
+        let others = now.report().into_iter().filter(|status| status.what != ERASURE);
+        others.for_each(|status| say(&status));
+        gauge!(names::CODEC_FALLBACK, "codec" => ERASURE).set(0.0);
+        return Ok(EngineChoice::when_needed(choose_late));
+    };
+    let engines = Engines::select(match gateway.erasure {
         ErasureEngine::Auto => ErasureChoice::Auto,
         ErasureEngine::Simd => ErasureChoice::Simd,
         ErasureEngine::Novelpoly => ErasureChoice::Novelpoly,
     })?;
-    for status in engines.report() {
-        let fell_back = status.check == Check::Differ;
-        gauge!(names::CODEC_FALLBACK, "codec" => status.what).set(if fell_back { 1.0 } else { 0.0 });
-        if fell_back {
-            tracing::warn!(
-                codec = status.what,
-                engine = status.engine,
-                "the fast engine failed its check"
-            );
-        } else {
-            tracing::info!(
-                codec = status.what,
-                engine = status.engine,
-                check = status.check.name(),
-                "engine"
-            );
-        }
+    engines.report().iter().for_each(say);
+    Ok(EngineChoice::made(engines))
+}
+
+fn choose_late() -> Engines {
+    let engines = Engines::select(ErasureChoice::Auto).unwrap_or_else(|error| {
+        tracing::error!(%error, "the reference codes instead");
+        Engines::reference()
+    });
+    let erasure = engines.report().into_iter().find(|status| status.what == ERASURE);
+    erasure.iter().for_each(say);
+    engines
+}
+
+/// Logs and exports which engine is used.
+fn say(status: &EngineStatus) {
+    let fell_back = status.check == Check::Differ;
+    gauge!(names::CODEC_FALLBACK, "codec" => status.what).set(if fell_back { 1.0 } else { 0.0 });
+    if fell_back {
+        tracing::warn!(
+            codec = status.what,
+            engine = status.engine,
+            "the fast engine failed its check"
+        );
+    } else {
+        tracing::info!(
+            codec = status.what,
+            engine = status.engine,
+            check = status.check.name(),
+            "engine"
+        );
     }
-    Ok(engines)
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod dir;
 mod drain;
+mod heap;
 pub mod http;
 pub mod identity;
 mod incident;

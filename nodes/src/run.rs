@@ -22,6 +22,7 @@ use truckee_grid::engines::SimdRefused;
 use crate::access::AccessErrors;
 use crate::config::{Config, ConfigErrors, LogFormat, LogLevel};
 use crate::dir::{DirError, NodeDir};
+use crate::heap;
 use crate::identity::SecretError;
 use crate::incident;
 use crate::lock::{LockError, NodeLock};
@@ -138,6 +139,7 @@ pub fn run_node(dir: &Path, options: &RunOptions) -> ExitCode {
 }
 
 fn run(path: &Path, options: &RunOptions) -> Result<(), RunError> {
+    heap::keep_freed();
     let mut config = Config::load(path)?;
     config.log.format = options.log_format.unwrap_or(config.log.format);
     config.log.level = options.log_level.unwrap_or(config.log.level);

@@ -222,9 +222,10 @@ impl Raw {
             if let Some(frame) = self.decoder.next_frame().expect("frames") {
                 return Some(decode_head(frame.head).expect("a head"));
             }
-            match self.socket.stream.read_buf(self.decoder.read_buffer()).await {
+            let mut piece = [0; 4096];
+            match self.socket.stream.read(&mut piece).await {
                 Ok(0) | Err(_) => return None,
-                Ok(_) => {}
+                Ok(count) => self.decoder.push(&piece[..count]),
             }
         }
     }

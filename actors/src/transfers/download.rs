@@ -149,7 +149,7 @@ impl DownloadActor {
             mesh: config.mesh.clone(),
             clock: Arc::clone(&config.clock),
             cpu: Ordered::new(config.cpu.clone()),
-            decoder: Decoder::new(spec.cap.key, config.engines),
+            decoder: Decoder::new(spec.cap.key, config.engines.clone()),
             gate,
             room: Room::Unknown,
             calls: BTreeMap::new(),

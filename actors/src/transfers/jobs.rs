@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::BytesMut;
 use metrics::{counter, histogram};
 use tokio::time::Instant;
-use truckee_grid::engines::Engines;
 use truckee_grid::ids::{SegmentIndex, ShareNumber};
 use truckee_grid::keys::ReadKey;
 use truckee_grid::params::Encoding;
@@ -16,6 +15,7 @@ use truckee_grid::pipeline::{
     rebuild_segment_watched,
 };
 
+use super::EngineChoice;
 use crate::clock::thread_cpu;
 use crate::metrics as names;
 
@@ -65,12 +65,12 @@ fn stage_clock() -> impl FnMut(Stage) {
 pub(super) struct Encoder {
     encoding: Encoding,
     key: ReadKey,
-    engines: Engines,
+    engines: EngineChoice,
     shelf: Shelf<SegmentCoder>,
 }
 
 impl Encoder {
-    pub(super) fn new(encoding: Encoding, key: ReadKey, engines: Engines) -> Arc<Self> {
+    pub(super) fn new(encoding: Encoding, key: ReadKey, engines: EngineChoice) -> Arc<Self> {
         Arc::new(Self {
             encoding,
             key,
@@ -86,7 +86,7 @@ impl Encoder {
         last: bool,
     ) -> Result<EncodedSegment, EncodeError> {
         counter!(names::UPLOAD_SEGMENTS).increment(1);
-        let make = || SegmentCoder::new(&self.encoding, &self.key, self.engines);
+        let make = || SegmentCoder::new(&self.encoding, &self.key, self.engines.get());
         self.shelf.with(make, |coder| {
             encode_segment_watched(coder, segment, plaintext, last, stage_clock())
         })
@@ -97,12 +97,12 @@ impl Encoder {
 #[derive(Debug)]
 pub(super) struct Decoder {
     key: ReadKey,
-    engines: Engines,
+    engines: EngineChoice,
     shelf: Shelf<SegmentDecoder>,
 }
 
 impl Decoder {
-    pub(super) fn new(key: ReadKey, engines: Engines) -> Arc<Self> {
+    pub(super) fn new(key: ReadKey, engines: EngineChoice) -> Arc<Self> {
         Arc::new(Self {
             key,
             engines,
@@ -117,7 +117,7 @@ impl Decoder {
         blocks: Vec<FetchedBlock>,
     ) -> Result<DecodedSegment, DecodeError> {
         counter!(names::DOWNLOAD_SEGMENTS).increment(1);
-        let make = || SegmentDecoder::new(facts, &self.key, self.engines);
+        let make = || SegmentDecoder::new(facts, &self.key, self.engines.get());
         self.shelf.with(make, |decoder| {
             decode_segment_watched(decoder, facts, segment, blocks, stage_clock())
         })
@@ -127,12 +127,12 @@ impl Decoder {
 /// Rebuilds blocks of the segments of one file, without its key.
 #[derive(Debug)]
 pub(super) struct Rebuilder {
-    engines: Engines,
+    engines: EngineChoice,
     shelf: Shelf<SegmentRebuilder>,
 }
 
 impl Rebuilder {
-    pub(super) fn new(engines: Engines) -> Arc<Self> {
+    pub(super) fn new(engines: EngineChoice) -> Arc<Self> {
         Arc::new(Self {
             engines,
             shelf: Shelf::new(),
@@ -147,7 +147,7 @@ impl Rebuilder {
         blocks: Vec<FetchedBlock>,
         wanted: &[ShareNumber],
     ) -> Result<RebuiltSegment, DecodeError> {
-        let make = || SegmentRebuilder::new(facts.ueb().coding(), self.engines);
+        let make = || SegmentRebuilder::new(facts.ueb().coding(), self.engines.get());
         self.shelf.with(make, |rebuilder| {
             rebuild_segment_watched(rebuilder, facts, segment, blocks, wanted, stage_clock())
         })

@@ -195,7 +195,7 @@ impl RepairActor {
             mesh: config.mesh.clone(),
             clock: Arc::clone(&config.clock),
             cpu: config.cpu.clone(),
-            rebuilder: Rebuilder::new(config.engines),
+            rebuilder: Rebuilder::new(config.engines.clone()),
             rate: start.rate,
             calls: BTreeMap::new(),
             timer: Timer::default(),

@@ -10,6 +10,7 @@ use truckee_engine::session::CallError;
 use truckee_engine::store::model::ModelDisk;
 use truckee_engine::store::{Asked, Effect, Limits, StartSpace, Store, StoreConfig, Ticket};
 use truckee_engine::time::Mono;
+use truckee_grid::engines::Engines;
 use truckee_grid::erasure::ErasureChoice;
 use truckee_grid::params::Coding;
 use truckee_wire::message::{RequestKind, Role, Roles};
@@ -181,7 +182,9 @@ impl Bench {
             mesh: MeshHandle::new(mesh.clone()),
             cpu: CpuHandle::inline(),
             clock,
-            engines: Engines::select(ErasureChoice::Auto).expect("auto always gives an engine"),
+            engines: EngineChoice::made(
+                Engines::select(ErasureChoice::Auto).expect("auto always gives an engine"),
+            ),
             directory: watch,
             own: None,
             upload_bytes,

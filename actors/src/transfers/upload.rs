@@ -110,7 +110,7 @@ impl UploadActor {
             mesh: config.mesh.clone(),
             clock: Arc::clone(&config.clock),
             cpu: Ordered::new(config.cpu.clone()),
-            encoder: Encoder::new(spec.encoding, key.clone(), config.engines),
+            encoder: Encoder::new(spec.encoding, key.clone(), config.engines.clone()),
             spec,
             key,
             body: Some(body),

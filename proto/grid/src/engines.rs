@@ -1,6 +1,6 @@
 //! Which engine does the work: the fast ones, if each has shown on known inputs that it makes the bytes of its reference.
 //!
-//! A node checks once at start, logs what it found, and exports it as a metric. A fast engine that fails its check is not
+//! A node checks once, before it uses any, logs what it found, and exports it as a metric. A fast engine that fails its check is not
 //! used: slow and right beats fast and wrong, and the files of a wrong code would be lost for good.
 
 use crate::{
@@ -37,6 +37,9 @@ impl Check {
 }
 
 pub use lanes::Kernel as HashingEngine;
+
+/// [`EngineStatus::what`] of the erasure code.
+pub const ERASURE: &str = "erasure";
 
 /// One line of the report for logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +120,7 @@ impl Engines {
                 check: sealing,
             },
             EngineStatus {
-                what: "erasure",
+                what: ERASURE,
                 engine: self.erasure.name(),
                 check: erasure,
             },

@@ -186,12 +186,13 @@ impl Codec {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut joined = match &mut self.engine {
+        Ok(match &mut self.engine {
             EngineState::Simd(simd) => simd.encode(data, block_bytes, wanted),
-            EngineState::Novelpoly(reference) => reference.encode(data, block_bytes, wanted),
-        }
-        .freeze();
-        Ok(wanted.iter().map(|_| joined.split_to(block_bytes)).collect())
+            EngineState::Novelpoly(reference) => {
+                let mut joined = reference.encode(data, block_bytes, wanted).freeze();
+                wanted.iter().map(|_| joined.split_to(block_bytes)).collect()
+            }
+        })
     }
 
     /// The k data blocks, one after the other, from any k shares. More than k may be given; the data blocks among them are

@@ -1,8 +1,9 @@
 //! Payloads that come in parts. Owns at most one unfinished message per lane, because the parts of a lane's message come
 //! to the end before the lane's next message: so at most three buffers of the largest payload, whatever the peer does.
 //!
-//! A payload that is all in its first frame is not copied. Others are copied once, into a buffer of their length that
-//! is taken only after the length was checked.
+//! A payload that is all in its first frame is not copied, nor are parts that adjoin each other in memory, as the decoder
+//! lays them. From the first part on that does not, they are copied, into a buffer of the payload's length that is taken
+//! only after the length was checked.
 
 use bytes::{Bytes, BytesMut};
 use truckee_wire::message::{Lane, Request, Response, TraceContext};
@@ -46,6 +47,15 @@ struct Assembly {
     payload_bytes: usize,
 }
 
+impl Assembly {
+    fn append(&mut self, part: BytesMut) {
+        if self.buffer.as_ptr_range().end != part.as_ptr() {
+            self.buffer.reserve(self.payload_bytes - self.buffer.len());
+        }
+        self.buffer.unsplit(part);
+    }
+}
+
 /// The unfinished messages, by lane.
 #[derive(Debug, Default)]
 pub(super) struct Assemblies {
@@ -59,7 +69,7 @@ impl Assemblies {
         lane: Lane,
         incoming: Incoming,
         payload_bytes: usize,
-        part: Bytes,
+        part: BytesMut,
     ) -> Result<Option<(Incoming, Bytes)>, Violation> {
         let slot = &mut self.lanes[lane.index()];
         if slot.is_some() {
@@ -74,13 +84,11 @@ impl Assemblies {
             });
         }
         if part.len() == payload_bytes {
-            return Ok(Some((incoming, part)));
+            return Ok(Some((incoming, part.freeze())));
         }
-        let mut buffer = BytesMut::with_capacity(payload_bytes);
-        buffer.extend_from_slice(&part);
         *slot = Some(Assembly {
             incoming,
-            buffer,
+            buffer: part,
             payload_bytes,
         });
         Ok(None)
@@ -93,7 +101,7 @@ impl Assemblies {
         lane: Lane,
         id: u64,
         of_answer: bool,
-        part: &[u8],
+        part: BytesMut,
     ) -> Result<Option<(Incoming, Bytes)>, Violation> {
         let slot = &mut self.lanes[lane.index()];
         let Some(assembly) = slot
@@ -110,8 +118,8 @@ impl Assemblies {
                 expected,
             });
         }
-        assembly.buffer.extend_from_slice(part);
-        if part.len() < expected {
+        assembly.append(part);
+        if assembly.buffer.len() < assembly.payload_bytes {
             return Ok(None);
         }
         Ok(slot

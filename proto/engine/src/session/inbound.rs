@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use truckee_wire::convert::{ConvertError, Head, decode_head};
 use truckee_wire::frame::{FRAME_BYTES_MAX, Frame};
 use truckee_wire::message::{Failure, FailureCode, GoodbyeReason, Lane, Request, Response, TraceContext};
@@ -136,7 +136,7 @@ impl Session {
                 payload_bytes,
                 answer,
             } => self.take_answer(now, RequestId(id), lane, payload_bytes, answer, frame.payload),
-            Head::More { id, lane, of_answer } => self.take_part(now, id, lane, of_answer, &frame.payload),
+            Head::More { id, lane, of_answer } => self.take_part(now, id, lane, of_answer, frame.payload),
         };
         match taken {
             Ok(()) => self.finish_if_drained(),
@@ -175,7 +175,7 @@ impl Session {
         now: Mono,
         asked: Asked,
         request: Result<Request, ConvertError>,
-        part: Bytes,
+        part: BytesMut,
     ) -> Result<(), Violation> {
         let id = asked.id;
         if self.farewell.theirs.is_some() {
@@ -219,7 +219,7 @@ impl Session {
         lane: Lane,
         payload_bytes: usize,
         answer: Result<Answer, ConvertError>,
-        part: Bytes,
+        part: BytesMut,
     ) -> Result<(), Violation> {
         let answered = self
             .calls
@@ -267,7 +267,7 @@ impl Session {
         id: u64,
         lane: Lane,
         of_answer: bool,
-        part: &[u8],
+        part: BytesMut,
     ) -> Result<(), Violation> {
         let known = if of_answer {
             self.calls.was_used(RequestId(id))

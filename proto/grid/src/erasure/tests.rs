@@ -69,6 +69,33 @@ proptest! {
     }
 }
 
+/// Longer than the strips that the encoder works on, by nothing, a little and much.
+#[test]
+fn long_blocks_are_coded_like_short_ones() {
+    for (k, n) in [(1, 2), (3, 10), (7, 20), (33, 64), (255, 256)] {
+        let coding = coding(k, n);
+        let rows = coding.k().next_power_of_two() + coding.recovery();
+        let strip = (128 * 1024 / rows).next_multiple_of(BLOCK_UNIT_BYTES);
+        for length in [strip, strip + 64, 3 * strip - 64] {
+            let bytes = noise(length as u64, length * coding.k());
+            let data = blocks_of(&bytes, length);
+            let mut codec = Codec::new(coding, ErasureEngine::Simd);
+            let made = codec.encode(&data).expect("valid");
+            for start in (0..length).step_by(BLOCK_UNIT_BYTES * 61) {
+                let unit = start..start + BLOCK_UNIT_BYTES;
+                let short: Vec<&[u8]> = data.iter().map(|block| &block[unit.clone()]).collect();
+                let expected = codec.encode(&short).expect("valid");
+                assert!(
+                    made.iter()
+                        .zip(&expected)
+                        .all(|(block, short)| block[unit.clone()] == short[..]),
+                    "{coding}, {length} bytes, from {start} on"
+                );
+            }
+        }
+    }
+}
+
 /// Both of the fast engine's decoders, on the same input.
 #[test]
 fn matrix_and_library_decoders_agree() {

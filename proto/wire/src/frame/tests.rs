@@ -21,7 +21,7 @@ fn frames() -> impl Strategy<Value = Vec<Frame>> {
     )
         .prop_map(|(head, payload)| Frame {
             head: head.into(),
-            payload: payload.into(),
+            payload: payload.as_slice().into(),
         });
     prop::collection::vec(frame, 0..6)
 }
@@ -35,7 +35,6 @@ proptest! {
     fn any_cut_of_the_stream_gives_the_same_frames(
         frames in frames(),
         cuts in prop::collection::vec(1usize..700, 1..40),
-        into_buffer in any::<bool>(),
     ) {
         let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
         let mut decoder = Decoder::new();
@@ -47,11 +46,7 @@ proptest! {
             }
             let (piece, after) = rest.split_at((*cut).min(rest.len()));
             rest = after;
-            if into_buffer {
-                decoder.read_buffer().extend_from_slice(piece);
-            } else {
-                decoder.push(piece);
-            }
+            decoder.push(piece);
             decoded.extend(drain(&mut decoder).expect("valid frames"));
         }
         prop_assert_eq!(decoded, frames);
@@ -72,8 +67,6 @@ proptest! {
             decoder.push(&piece);
             let _ = drain(&mut decoder);
             prop_assert!(decoder.buffered_bytes() <= 4 + FRAME_BYTES_MAX);
-            let capacity = decoder.read_buffer().capacity();
-            prop_assert!(capacity <= 2 * (FRAME_BYTES_MAX + READ_BYTES), "{capacity}");
         }
     }
 }
@@ -82,20 +75,28 @@ proptest! {
 fn four_gibibytes_are_refused_before_anything_is_allocated_for_them() {
     let mut decoder = Decoder::new();
     decoder.push(&u32::MAX.to_be_bytes());
-    assert!(decoder.buffer.capacity() < 1024);
     let refused = FrameError::TooLong {
         got: u32::MAX,
         max: FRAME_BYTES_MAX,
     };
     assert_eq!(decoder.next_frame(), Err(refused));
     assert_eq!(decoder.buffered_bytes(), 0);
-    assert!(decoder.read_buffer().capacity() <= READ_BYTES);
     // What follows has no meaning.
-    decoder.push(&encode(&Frame {
-        head: Bytes::from_static(b"x"),
-        payload: Bytes::new(),
-    }));
+    decoder.push(&encode(&frame_of(b"x", 0)));
     assert_eq!(decoder.next_frame(), Err(refused));
+}
+
+#[test]
+fn frames_before_the_error_are_given_out() {
+    let mut decoder = Decoder::new();
+    let frame = frame_of(b"head", 10);
+    let mut bytes = encode(&frame);
+    bytes.extend_from_slice(&[0; 8]);
+    decoder.push(&bytes);
+    assert_eq!(decoder.next_frame(), Ok(Some(frame)));
+    let refused = Err(FrameError::TooShort { got: 0 });
+    assert_eq!(decoder.next_frame(), refused);
+    assert_eq!(decoder.next_frame(), refused);
 }
 
 #[test]
@@ -123,16 +124,102 @@ fn lengths_are_held_against_their_bounds() {
     assert_eq!(lengths(FRAME_BYTES_MAX, head), Err(refused));
 }
 
-#[test]
-fn a_frame_shares_the_receive_buffer() {
-    let frame = Frame {
-        head: Bytes::from_static(b"head"),
-        payload: Bytes::from(vec![7; 5000]),
+fn frame_of(head: &[u8], payload_bytes: usize) -> Frame {
+    Frame {
+        head: Bytes::copy_from_slice(head),
+        payload: (0..payload_bytes).map(|at| (at % 251) as u8).collect(),
+    }
+}
+
+/// The head of the first frame of a message with such a payload.
+fn head_announcing(payload_bytes: u32) -> Vec<u8> {
+    let envelope = crate::schema::Envelope {
+        id: 1,
+        payload_bytes,
+        ..Default::default()
     };
+    prost::Message::encode_to_vec(&envelope)
+}
+
+/// Decodes frames that come in pieces of `piece_bytes`.
+fn decode(frames: &[Frame], piece_bytes: usize) -> Vec<Frame> {
+    let stream: Vec<u8> = frames.iter().flat_map(encode).collect();
     let mut decoder = Decoder::new();
-    decoder.push(&encode(&frame));
-    let start = decoder.buffer.as_ptr() as usize;
-    let decoded = decoder.next_frame().expect("valid").expect("whole");
-    assert_eq!(decoded, frame);
-    assert_eq!(decoded.payload.as_ptr() as usize, start + PREFIX_BYTES + 4);
+    let mut decoded = Vec::new();
+    for piece in stream.chunks(piece_bytes) {
+        decoder.push(piece);
+        decoded.extend(drain(&mut decoder).expect("valid frames"));
+    }
+    assert!(!decoder.is_mid_frame());
+    decoded
+}
+
+fn adjoin(parts: &[Frame]) -> bool {
+    parts
+        .windows(2)
+        .all(|pair| pair[0].payload.as_ptr_range().end == pair[1].payload.as_ptr())
+}
+
+#[test]
+fn the_parts_of_a_payload_are_laid_behind_each_other() {
+    let head = head_announcing(300_000);
+    let sent = [
+        frame_of(&head, PART_BYTES_MAX),
+        frame_of(&head_announcing(0), PART_BYTES_MAX),
+        frame_of(&head_announcing(0), 300_000 - 2 * PART_BYTES_MAX),
+    ];
+    for piece_bytes in [1000, 16 * 1024, 1 << 20] {
+        let mut got = decode(&sent, piece_bytes);
+        assert_eq!(got, sent);
+        assert!(adjoin(&got));
+        let start = got[0].payload.as_ptr();
+        let mut joined = std::mem::take(&mut got[0].payload);
+        for part in &mut got[1..] {
+            joined.unsplit(std::mem::take(&mut part.payload));
+        }
+        assert_eq!(
+            (joined.len(), joined.as_ptr()),
+            (300_000, start),
+            "nothing was copied"
+        );
+    }
+}
+
+#[test]
+fn a_message_between_two_parts_takes_none_of_their_room() {
+    let sent = [
+        frame_of(&head_announcing(200_000), 100_000),
+        frame_of(&head_announcing(70), 70),
+        frame_of(&head_announcing(0), 0),
+        frame_of(&head_announcing(0), 100_000),
+    ];
+    let got = decode(&sent, 16 * 1024);
+    assert_eq!(got, sent);
+    assert_eq!(got[0].payload.as_ptr_range().end, got[3].payload.as_ptr());
+}
+
+#[test]
+fn a_part_for_which_there_is_no_room_comes_whole_all_the_same() {
+    let sent = [
+        // Announces less than it brings, or less than follows.
+        frame_of(&head_announcing(10), 100_000),
+        frame_of(&head_announcing(0), 100_000),
+        frame_of(&head_announcing(150_000), 100_000),
+        frame_of(&head_announcing(0), 100_000),
+        // No room is made: too small a part, too long a payload.
+        frame_of(&head_announcing(1_000_000), 1000),
+        frame_of(&head_announcing(16 << 20), PART_BYTES_MAX),
+        frame_of(&head_announcing(0), PART_BYTES_MAX),
+        // No envelope at all.
+        frame_of(&[0xff; 9], 100_000),
+    ];
+    assert_eq!(decode(&sent, 16 * 1024), sent);
+}
+
+#[test]
+fn small_frames_cannot_ask_for_much_memory() {
+    let got = decode(&vec![frame_of(&head_announcing(1 << 20), 1000); 100], 16 * 1024);
+    assert!(got.iter().all(|frame| frame.payload.capacity() == 1000));
+    let got = decode(&[frame_of(&head_announcing(16 << 20), PART_BYTES_MAX)], 16 * 1024);
+    assert_eq!(got[0].payload.capacity(), PART_BYTES_MAX);
 }

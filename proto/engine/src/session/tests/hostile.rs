@@ -94,10 +94,28 @@ fn hello_comes_first_and_once() {
 fn too_much_before_the_admission() {
     let mut session = session(&hello());
     feed(&mut session, &convert::hello_frame(&hello()).expect("valid"));
+    let mut frame = vec![0; 64 * 1024];
+    frame[..8].copy_from_slice(&[0, 0, 0xff, 0xfc, 0, 0, 0, 1]);
+    for _ in 0..9 {
+        session.handle_bytes(NOW, &frame);
+    }
+    assert_eq!(violation(&mut session), Violation::Unadmitted);
+}
+
+#[test]
+fn garbage_before_the_admission_is_not_kept_and_found_after_it() {
+    let mut session = session(&hello());
+    feed(&mut session, &convert::hello_frame(&hello()).expect("valid"));
     for _ in 0..9 {
         session.handle_bytes(NOW, &[0; 64 * 1024]);
     }
-    assert_eq!(violation(&mut session), Violation::Unadmitted);
+    assert_eq!(session.decoder.buffered_bytes(), 0);
+    session.admit(NOW);
+    let violation = violation(&mut session);
+    assert!(
+        matches!(violation, Violation::Frame(FrameError::TooShort { got: 0 })),
+        "{violation:?}"
+    );
 }
 
 #[test]

@@ -30,6 +30,39 @@ fn a_block_of_any_length_arrives_whole_in_any_cut() {
 }
 
 #[test]
+fn a_block_is_not_copied_once_it_is_decoded_and_comes_whole_if_its_parts_lie_apart() {
+    use bytes::BytesMut;
+    use truckee_wire::frame::{Decoder, Frame};
+    let mut pair = Pair::open();
+    let sent = write_of(block(350_016, 7));
+    for scattered in [false, true] {
+        pair.ask(&sent, Lane::Bulk, ms(10_000));
+        let mut decoder = Decoder::new();
+        while let Some(frame) = pair.a.session.poll_transmit(pair.now) {
+            decoder.push(&frame.head);
+            decoder.push(&frame.payload);
+        }
+        let frames: Vec<Frame> = std::iter::from_fn(|| decoder.next_frame().expect("valid")).collect();
+        let start = frames.iter().find(|frame| !frame.payload.is_empty());
+        let start = start.map(|frame| frame.payload.as_ptr()).expect("a payload");
+        for mut frame in frames {
+            if scattered {
+                frame.payload = BytesMut::from(&frame.payload[..]);
+            }
+            pair.b.session.handle_frame(pair.now, frame);
+        }
+        let mut requests = Vec::new();
+        while let Some(event) = pair.b.session.poll_event() {
+            if let Event::Request { request, .. } = event {
+                requests.push(request);
+            }
+        }
+        assert!(requests == vec![sent.clone()]);
+        assert_eq!(requests[0].payload().as_ptr() == start, !scattered);
+    }
+}
+
+#[test]
 fn an_answer_with_a_block_arrives_whole() {
     let mut pair = Pair::open();
     let id = pair.ask(&read(), Lane::Interactive, ms(10_000));
