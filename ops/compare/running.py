@@ -1,0 +1,93 @@
+"""Processes that a measurement starts: begun, watched, ended in order. Every step has a deadline."""
+
+import contextlib
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+# Longest that a grid may take to be ready.
+READY_SECONDS = 180
+# What a process gets to end in order before it is killed.
+STOP_SECONDS = 15
+
+
+class Run:
+    """One run: its directory, and the processes that it started."""
+
+    def __init__(self, options, directory):
+        self.options = options
+        self.directory = directory
+        self.processes = []
+
+    def start(self, name, command):
+        log = open(self.directory / f"{name}.log", "ab")
+        with log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.processes.append((name, process))
+        return process
+
+    def check(self):
+        """Nothing that was started may have ended by itself."""
+        for name, process in self.processes:
+            if process.poll() is not None:
+                sys.exit(f"{name} ended with {process.returncode}; {last_lines(self.directory / f'{name}.log')}")
+
+    def stop(self):
+        for _, process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + STOP_SECONDS
+        for name, process in self.processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                print(f"{name} did not stop and is killed", file=sys.stderr)
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    def until(self, what, probe, every_seconds=0.2):
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            # Whoever does not listen yet is asked again; the deadline is what ends it.
+            with contextlib.suppress(OSError, ValueError):
+                if probe():
+                    return
+            time.sleep(every_seconds)
+        sys.exit(f"{what} did not happen within {READY_SECONDS} s; the logs are in {self.directory} with --keep")
+
+
+def last_lines(path):
+    return " | ".join(path.read_text(errors="replace").strip().splitlines()[-3:]) or "its log is empty"
+
+
+def free_ports(count):
+    """Ports that are free now. All are held at once so that none comes twice."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def page(url):
+    # No proxy of the environment stands between two ends of the loopback interface.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def called(command, seconds):
+    """Output of a command that has to go well within its time."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"not done within {seconds} s: {shlex.join(map(str, command))}")
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(map(str, command))} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout
