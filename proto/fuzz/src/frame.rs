@@ -7,7 +7,7 @@ fn decode(stream: &[u8], piece: usize) -> (Vec<Frame>, Option<FrameError>) {
     let mut decoder = Decoder::new();
     let mut frames = Vec::new();
     for piece in stream.chunks(piece) {
-        decoder.read_buffer().extend_from_slice(piece);
+        decoder.push(piece);
         loop {
             match decoder.next_frame() {
                 Ok(Some(frame)) => frames.push(frame),
