@@ -8,7 +8,7 @@
 //! what permits are for. Not promised: fairness between gates, or that a permit's holder really is small.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
@@ -61,6 +61,8 @@ struct Shared {
     capacity: usize,
     semaphore: Arc<Semaphore>,
     used: AtomicI64,
+    /// Who waits for a while.
+    in_line: AtomicUsize,
     used_gauge: Gauge,
     waiting_gauge: Gauge,
 }
@@ -82,6 +84,7 @@ impl Shared {
             capacity,
             semaphore: Arc::new(Semaphore::new(capacity)),
             used: AtomicI64::new(0),
+            in_line: AtomicUsize::new(0),
             used_gauge: gauge!(used_name, "gate" => name),
             waiting_gauge: gauge!(names::GATE_WAITING, "gate" => name),
         }
@@ -142,6 +145,23 @@ impl Shared {
         self.try_take(wanted).inspect_err(|_| {
             counter!(names::GATE_REFUSED, "gate" => self.name).increment(1);
         })
+    }
+}
+
+/// A place in a line of bounded length, for as long as it lives.
+struct InLine<'a>(&'a AtomicUsize);
+
+impl InLine<'_> {
+    fn take(line: &AtomicUsize, line_max: usize) -> Option<InLine<'_>> {
+        let longer = |length| (length < line_max).then_some(length + 1);
+        let taken = line.fetch_update(Ordering::Relaxed, Ordering::Relaxed, longer);
+        taken.ok().map(|_| InLine(line))
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -282,6 +302,27 @@ impl CountGate {
     /// Takes a permit if one is there now.
     pub fn try_acquire(&self) -> Result<CountPermit, GateError> {
         self.0.try_acquire(1).map(CountPermit)
+    }
+
+    /// Waits for a permit for a while, behind those that wait already.
+    ///
+    /// # Errors
+    /// [`GateError::Full`] at once if `line_max` wait already or there is no time to wait, and when the time is over.
+    pub async fn acquire_within(&self, line_max: usize, within: Duration) -> Result<CountPermit, GateError> {
+        let full = match self.0.try_take(1) {
+            Ok(held) => return Ok(CountPermit(held)),
+            Err(error) => error,
+        };
+        let place = InLine::take(&self.0.in_line, line_max).filter(|_| !within.is_zero());
+        if let Some(_place) = place
+            && let Ok(outcome) = tokio::time::timeout(within, self.0.acquire(1)).await
+        {
+            return outcome.map(CountPermit);
+        }
+        if matches!(full, GateError::Full { .. }) {
+            counter!(names::GATE_REFUSED, "gate" => self.0.name).increment(1);
+        }
+        Err(full)
     }
 
     /// Permits free now.

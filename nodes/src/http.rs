@@ -54,8 +54,12 @@ use error::HttpError;
 use port::{NodeView, TransferPort};
 use tree::{Listings, TreeError};
 
-/// What a client is told to wait when all places are taken: about what a small upload takes.
+/// What a client is told to wait when all places are taken, and those in the line for them too, or when it has waited in vain: about what a
+/// small upload takes.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Requests that wait for each place of a transfer. Of each the head and some kilobytes of body are in memory.
+const LINE_PER_PLACE: usize = 4;
 
 /// All that the gateway's handlers know.
 pub struct Gateway {
@@ -136,16 +140,16 @@ impl Gateway {
             .map_err(|error| refused("walks through trees", error))
     }
 
-    fn admit_upload(&self) -> Result<CountPermit, HttpError> {
-        self.uploads
-            .try_acquire()
-            .map_err(|error| refused("uploads", error))
+    async fn admit_upload(&self) -> Result<CountPermit, HttpError> {
+        let line_max = self.limits.uploads.saturating_mul(LINE_PER_PLACE);
+        let permit = self.uploads.acquire_within(line_max, self.limits.wait).await;
+        permit.map_err(|error| refused("uploads", error))
     }
 
-    fn admit_download(&self) -> Result<CountPermit, HttpError> {
-        self.downloads
-            .try_acquire()
-            .map_err(|error| refused("downloads", error))
+    async fn admit_download(&self) -> Result<CountPermit, HttpError> {
+        let line_max = self.limits.downloads.saturating_mul(LINE_PER_PLACE);
+        let permit = self.downloads.acquire_within(line_max, self.limits.wait).await;
+        permit.map_err(|error| refused("downloads", error))
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Limits {
     pub uploads: usize,
     /// Downloads under way at once.
     pub downloads: usize,
+    /// How long a transfer waits for its turn when as many are under way.
+    pub wait: Duration,
     /// Bytes of blocks in memory, over all uploads.
     pub upload_bytes: u64,
     /// Bytes of blocks and plaintext in memory, over all downloads.
@@ -41,6 +43,8 @@ impl Default for Limits {
             uploads: 64,
             // A download that waits for its first block costs a few kilobytes only.
             downloads: 256,
+            // Who is told to come back comes back when places have long been idle: a wait that nobody gives up for is better.
+            wait: Duration::from_secs(5),
             upload_bytes: UPLOAD_BYTES_DEFAULT as u64,
             download_bytes: DOWNLOAD_BYTES_DEFAULT as u64,
             // As much as a file of the default segment length can hold.
@@ -64,6 +68,7 @@ pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> L
     let section = &mut section;
     let uploads: Bounded<1, 4096> = reader.or(section, "uploads", Bounded(default.uploads as u64));
     let downloads: Bounded<1, 65_536> = reader.or(section, "downloads", Bounded(default.downloads as u64));
+    let wait: Bounded<0, 60> = reader.or(section, "wait_seconds", Bounded(default.wait.as_secs()));
     // Less than a segment of the default length would let nothing pass side by side; a gate counts in 32 bits.
     let gate = 1 << 20..=u64::from(u32::MAX);
     let upload_bytes = reader.bytes_between(section, "upload_bytes", gate.clone(), default.upload_bytes);
@@ -83,6 +88,7 @@ pub(super) fn read<'i>(reader: &mut Reader<'i>, root: &mut Section<'_, 'i>) -> L
     Limits {
         uploads: uploads.0 as usize,
         downloads: downloads.0 as usize,
+        wait: Duration::from_secs(wait.0),
         upload_bytes,
         download_bytes,
         body_bytes: body_bytes.0,

@@ -88,6 +88,7 @@ fn the_longest_file() {
         [limits]
         uploads = 1
         downloads = 2
+        wait_seconds = 7
         upload_bytes = "64 MiB"
         download_bytes = "32 MiB"
         body_bytes = 1000
@@ -141,6 +142,7 @@ fn the_longest_file() {
     let limits = Limits {
         uploads: 1,
         downloads: 2,
+        wait: Duration::from_secs(7),
         upload_bytes: 64 << 20,
         download_bytes: 32 << 20,
         body_bytes: 1000,

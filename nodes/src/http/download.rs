@@ -131,7 +131,7 @@ async fn fetch(
     range: Option<std::ops::Range<u64>>,
     bytes: u64,
 ) -> Result<DownloadBody, HttpError> {
-    let permit = gateway.admit_download()?;
+    let permit = gateway.admit_download().await?;
     let file_bytes = cap.size;
     let stream = gateway
         .port

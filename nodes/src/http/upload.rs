@@ -46,7 +46,7 @@ pub(super) fn content_length(request: &HttpRequest) -> Result<Option<u64>, HttpE
 pub(super) async fn store(gateway: &Gateway, args: &Args, body: Body) -> Result<Stored, HttpError> {
     let encoding = args.encoding(&gateway.encoding)?;
     let convergent = args.flag("convergent")?;
-    let _permit = gateway.admit_upload()?;
+    let _permit = gateway.admit_upload().await?;
     let (body, key) = if convergent {
         let hasher = ConvergentHasher::new(&gateway.convergence, &encoding);
         let bytes_max = gateway.limits.convergent_bytes.min(gateway.limits.body_bytes);

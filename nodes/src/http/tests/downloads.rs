@@ -232,6 +232,7 @@ async fn more_downloads_than_there_is_room_for() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let rig = Rig::with(Limits {
         downloads: 1,
+        wait: std::time::Duration::ZERO,
         ..Limits::default()
     });
     // More than the socket buffers of both sides hold, so that the first download is still under way.

@@ -1,7 +1,10 @@
 //! Files on their way in.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use truckee_grid::caps::{Cap, ChkCap};
@@ -9,6 +12,7 @@ use truckee_grid::caps::{Cap, ChkCap};
 use super::fake::{Mood, noise};
 use super::{Answer, Rig, SEGMENT_BYTES};
 use crate::config::Limits;
+use crate::http::LINE_PER_PLACE;
 
 fn chk(text: &str) -> ChkCap {
     match Cap::parse(text).unwrap() {
@@ -237,25 +241,59 @@ async fn the_reason_reaches_a_client_that_sends_everything_first() {
     assert_eq!(answer.status, 413, "{}", answer.text());
 }
 
-#[actix_web::test]
-async fn more_uploads_than_there_is_room_for() {
+/// A gateway with one place for uploads, in which none goes on before it may.
+fn one_place(wait: Duration) -> Rig {
     let rig = Rig::with(Limits {
         uploads: 1,
+        wait,
         ..Limits::default()
     });
     rig.fake.go.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
+    rig
+}
+
+async fn begun(rig: &Rig) {
+    while rig.fake.begun.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[actix_web::test]
+async fn more_uploads_than_there_is_room_for() {
+    // Not at all, and not for long enough.
+    for wait in [Duration::ZERO, Duration::from_millis(20)] {
+        let rig = one_place(wait);
+        let file = noise(1000, 8);
+        let (first, refused) = tokio::join!(rig.put(&file), async {
+            begun(&rig).await;
+            let refused = rig.ask("PUT", "/uri", &[], &file).await;
+            rig.fake.go.add_permits(2);
+            refused
+        });
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+        assert!(first.starts_with("URI:CHK:"));
+        rig.put(&file).await;
+    }
+}
+
+#[actix_web::test]
+async fn an_upload_waits_for_its_turn_behind_a_line_that_is_not_too_long() {
+    let rig = one_place(Duration::from_secs(600));
     let file = noise(1000, 8);
-    let (first, refused) = tokio::join!(rig.put(&file), async {
-        while rig.fake.begun.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
-        let refused = rig.ask("PUT", "/uri", &[], &file).await;
-        rig.fake.go.add_permits(2);
-        refused
+    let put = || rig.ask("PUT", "/uri", &[], &file);
+    let (first, others) = tokio::join!(put(), async {
+        begun(&rig).await;
+        let mut others: FuturesUnordered<_> = (0..=LINE_PER_PLACE).map(|_| put()).collect();
+        // One of the five finds the line full; the others wait.
+        let refused = others.next().await.expect("five were sent");
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+        rig.fake.go.add_permits(1 + LINE_PER_PLACE);
+        others.collect::<Vec<_>>().await
     });
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
-    assert!(first.starts_with("URI:CHK:"));
-    rig.put(&file).await;
+    assert_eq!(others.len(), LINE_PER_PLACE);
+    for answer in others.iter().chain([&first]) {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
 }
 
 fn form(fields: &[(&str, &str)], file: Option<&[u8]>, after: &[(&str, &str)]) -> Vec<u8> {

@@ -86,7 +86,7 @@ impl Gateway {
             }
             .into());
         }
-        let _permit = self.admit_download()?;
+        let _permit = self.admit_download().await?;
         let spec = DownloadSpec {
             cap: cap.clone(),
             range: None,
@@ -117,7 +117,7 @@ impl Gateway {
         if let Some(literal) = LitCap::new(&bytes) {
             return Ok(Cap::DirLit(literal));
         }
-        let _permit = self.admit_upload()?;
+        let _permit = self.admit_upload().await?;
         let mut hasher = ConvergentHasher::new(&self.convergence, &self.encoding);
         hasher.update(&bytes);
         let spec = UploadSpec {

@@ -91,7 +91,7 @@ impl Gateway {
             phase: Phase::Head,
             reading: None,
             failure: Arc::clone(&failure),
-            _permit: self.admit_download()?,
+            _permit: self.admit_download().await?,
         };
         let body = Body::of_pieces(splice.into_pieces(), expected);
         let stored = store(self, args, body).await.map_err(|error| {
