@@ -1,6 +1,7 @@
 """Processes that a measurement starts: begun, watched, ended in order. Every step has a deadline."""
 
 import contextlib
+import random
 import shlex
 import signal
 import socket
@@ -11,6 +12,9 @@ import urllib.request
 
 # Longest that a grid may take to be ready.
 READY_SECONDS = 180
+# Where ports for listeners are looked for: Linux gives those from 32768 on to connections.
+PORTS = (20_000, 32_000)
+PORTS_TRIED = 200
 # What a process gets to end in order before it is killed.
 STOP_SECONDS = 15
 
@@ -67,12 +71,18 @@ def last_lines(path):
 
 
 def free_ports(count):
-    """Ports that are free now. All are held at once so that none comes twice."""
+    """Ports that are free now, below those that the system gives to connections of its own, which could be taken before they are used."""
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        ports = []
+        for port in random.sample(range(*PORTS), PORTS_TRIED):
+            one = held.enter_context(socket.socket())
+            # Held until all are found, so that none comes twice.
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                ports.append(port)
+            if len(ports) == count:
+                return ports
+    sys.exit(f"of {PORTS_TRIED} ports tried between {PORTS[0]} and {PORTS[1]} not {count} are free")
 
 
 def page(url):
