@@ -297,7 +297,7 @@ fn prometheus_sees_what_was_done_and_every_panel_has_an_answer() {
 /// Empties a node's disk, and waits until what it held was made again and the figures tell so.
 fn wipe(cluster: &mut Cluster, prometheus: &Prometheus, files: usize) {
     cluster.kill(WIPED);
-    std::fs::remove_dir_all(cluster.node(WIPED).dir.join("shares")).expect("it held shares");
+    cluster.wipe(WIPED);
     cluster.restart(WIPED);
     cluster.wait_connected(10);
     rig::until("the figures tell of every share that was made again", || {
@@ -363,13 +363,8 @@ fn nothing_secret(cluster: &Cluster, done: &Done) {
     for cap in &done.caps {
         secrets.extend(cap.split(':').filter(|part| part.len() > 15).map(str::to_owned));
     }
-    for (_, path) in cluster.files_of_peers("shares") {
-        let index = path
-            .parent()
-            .and_then(Path::file_name)
-            .expect("shares lie in the directory of their file");
-        secrets.insert(index.to_string_lossy().into_owned());
-    }
+    let shares = cluster.shares_of_peers().into_iter();
+    secrets.extend(shares.map(|share| share.file));
     assert!(
         secrets.len() > 3 * done.files - 1,
         "{} caps and indexes",
