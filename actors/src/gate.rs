@@ -311,7 +311,8 @@ impl CountGate {
     pub async fn acquire_within(&self, line_max: usize, within: Duration) -> Result<CountPermit, GateError> {
         let full = match self.0.try_take(1) {
             Ok(held) => return Ok(CountPermit(held)),
-            Err(error) => error,
+            Err(full @ GateError::Full { .. }) => full,
+            Err(other) => return Err(other),
         };
         let place = InLine::take(&self.0.in_line, line_max).filter(|_| !within.is_zero());
         if let Some(_place) = place
@@ -319,9 +320,7 @@ impl CountGate {
         {
             return outcome.map(CountPermit);
         }
-        if matches!(full, GateError::Full { .. }) {
-            counter!(names::GATE_REFUSED, "gate" => self.0.name).increment(1);
-        }
+        counter!(names::GATE_REFUSED, "gate" => self.0.name).increment(1);
         Err(full)
     }
 

@@ -1,12 +1,16 @@
 """Processes that a measurement starts: begun, watched, ended in order. Every step has a deadline."""
 
 import contextlib
+import json
+import pathlib
 import random
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -64,6 +68,37 @@ class Run:
                     return
             time.sleep(every_seconds)
         sys.exit(f"{what} did not happen within {READY_SECONDS} s; the logs are in {self.directory} with --keep")
+
+
+def cluster(run, name, *more):
+    """A cluster of Truckee; gives what its cluster.json says, and the options that let `truckee load` see its processes."""
+    place = run.directory / name
+    run.start(name, [run.options.truckee, "up", "--dir", place, "--gateway", "127.0.0.1:0", *more])
+    file = place / "cluster.json"
+    run.until(f"the start of {name}", file.exists, every_seconds=0.01)
+    return json.loads(file.read_text()), ["--cluster", str(place)]
+
+
+@contextlib.contextmanager
+def working_directory(options):
+    """A directory for the run, which goes with all that is in it unless it is to be kept."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="truckee-compare-", dir=options.dir))
+    try:
+        yield directory
+    finally:
+        if options.keep:
+            print(f"the logs are in {directory}", file=sys.stderr)
+        else:
+            shutil.rmtree(directory)
+
+
+def to_the_end(main):
+    """Runs it; an interrupt or a request to end goes through every `finally`, so that nothing is left running."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
 
 
 def last_lines(path):

@@ -49,13 +49,7 @@ fn wrong_words_and_files() {
 
 #[test]
 fn the_gateways_refusals_have_their_exit_codes() {
-    let cluster = Cluster::start_with(
-        program(),
-        &Options {
-            peers: 3,
-            ..Options::default()
-        },
-    );
+    let cluster = of_three_peers();
     let bad_cap = truckee(cluster.gateway(), &["get", "URI:CHK:junk"]);
     assert_eq!(bad_cap.status.code(), Some(2), "{}", stderr(&bad_cap));
     let foreign =
@@ -104,15 +98,20 @@ fn a_download_that_breaks_off_leaves_no_file() {
     );
 }
 
-#[test]
-fn load_measures_and_compares() {
-    let cluster = Cluster::start_with(
+/// Enough for what is measured of it.
+fn of_three_peers() -> Cluster {
+    Cluster::start_with(
         program(),
         &Options {
             peers: 3,
             ..Options::default()
         },
-    );
+    )
+}
+
+#[test]
+fn load_measures_and_compares() {
+    let cluster = of_three_peers();
     let dir = cluster.dir();
     let args = [
         "load",
@@ -171,13 +170,7 @@ fn load_measures_and_compares() {
 /// Every step is seen, and together they are all that the nodes burned.
 #[test]
 fn profile_says_where_the_time_goes() {
-    let cluster = Cluster::start_with(
-        program(),
-        &Options {
-            peers: 3,
-            ..Options::default()
-        },
-    );
+    let cluster = of_three_peers();
     let dir = cluster.dir();
     let args = [
         "load",

@@ -26,14 +26,14 @@ impl PackedDisk {
                 if numbers.is_empty() {
                     return None;
                 }
-                let mut is_sound = true;
                 let found = find_among(si, numbers, |share| {
-                    let opened = self.open_at_once(share);
-                    is_sound &= opened.is_some();
-                    let opened = opened.ok_or(Trouble::Plain(DiskFault::NotFound))?;
-                    opened.shown(inline_bytes_max)
+                    let shown = self
+                        .open_at_once(share)
+                        .and_then(|opened| opened.shown(inline_bytes_max).ok());
+                    // No fault that would have the share passed over.
+                    shown.ok_or(Trouble::Plain(DiskFault::Overloaded))
                 });
-                found.ok().filter(|_| is_sound)?
+                found.ok()?
             }
             DiskOp::Read {
                 share,

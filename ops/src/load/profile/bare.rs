@@ -5,6 +5,7 @@
 //! CPU time of the threads that did it; of [`TRIES`] tries the least, because everything that disturbs only adds. Not promised: that a
 //! node could be as cheap. Its caches hold other things as well, and it waits, wakes up and keeps account in between.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use bytes::BytesMut;
@@ -32,7 +33,7 @@ pub(super) const PLAIN_BYTES: usize = SEGMENTS * SEGMENT_BYTES;
 
 /// Memory that bytes for sockets and files come from, over and over: more than the caches next to a core hold, because a node's bytes
 /// do not lie there either.
-pub(super) const SOURCE_BYTES: usize = 16 << 20;
+const SOURCE_BYTES: usize = 16 << 20;
 
 /// Tries of each step.
 const TRIES: usize = 3;
@@ -162,6 +163,25 @@ fn least<const N: usize>(
 
 fn per_byte(seconds: f64) -> f64 {
     seconds * 1e9 / PLAIN_BYTES as f64
+}
+
+/// The memory for [`pour`], made before anything is timed.
+pub(super) fn source() -> Vec<u8> {
+    vec![0x5a; SOURCE_BYTES]
+}
+
+/// Writes so many bytes of the source, round and round, a piece at a time.
+pub(super) fn pour(source: &[u8], to: &mut impl Write, bytes: usize, piece_bytes: usize) -> io::Result<()> {
+    let mut left = bytes;
+    for piece in source.chunks(piece_bytes).cycle() {
+        let length = left.min(piece.len());
+        to.write_all(&piece[..length])?;
+        left -= length;
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What the system refused.

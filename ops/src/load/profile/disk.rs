@@ -3,13 +3,13 @@
 //! The file has no name as soon as it is open: nothing stays behind, even if this program is killed.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use truckee_actors::clock::thread_cpu;
 
-use super::bare::{SOURCE_BYTES, system};
+use super::bare::{pour, source, system};
 use crate::error::CliError;
 
 /// CPU seconds to write so many bytes in blocks and sync them, and to read them again.
@@ -26,18 +26,10 @@ pub(super) fn write_and_read(dir: &Path, bytes: usize, block_bytes: usize) -> Re
 }
 
 fn through(mut file: &File, bytes: usize, block_bytes: usize) -> io::Result<[f64; 2]> {
-    let source = vec![0x5a; SOURCE_BYTES];
+    let source = source();
     let mut block = vec![0; block_bytes];
     let began = thread_cpu();
-    let mut left = bytes;
-    for piece in source.chunks(block_bytes).cycle() {
-        let length = left.min(piece.len());
-        file.write_all(&piece[..length])?;
-        left -= length;
-        if left == 0 {
-            break;
-        }
-    }
+    pour(&source, &mut file, bytes, block_bytes)?;
     file.sync_all()?;
     let written = thread_cpu();
     for index in 0..bytes / block_bytes {

@@ -16,7 +16,7 @@ use rustls::{
 };
 use truckee_actors::clock::thread_cpu;
 
-use super::bare::{SOURCE_BYTES, system};
+use super::bare::{pour, source, system};
 use crate::error::CliError;
 
 /// Handed to the socket at a time by whoever reads or writes without TLS: about what an HTTP server does.
@@ -77,17 +77,9 @@ fn connection() -> Result<(TcpStream, TcpStream), CliError> {
 }
 
 fn send(mut to: impl Write, bytes: usize, piece_bytes: usize) -> io::Result<f64> {
-    let source = vec![0x5a; SOURCE_BYTES];
+    let source = source();
     let began = thread_cpu();
-    let mut left = bytes;
-    for piece in source.chunks(piece_bytes).cycle() {
-        let length = left.min(piece.len());
-        to.write_all(&piece[..length])?;
-        left -= length;
-        if left == 0 {
-            break;
-        }
-    }
+    pour(&source, &mut to, bytes, piece_bytes)?;
     to.flush()?;
     Ok(thread_cpu().saturating_sub(began).as_secs_f64())
 }
