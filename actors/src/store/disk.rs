@@ -34,6 +34,12 @@ pub trait Disk: Send + Sync + 'static {
         ops.into_iter().map(|op| self.carry_out(op)).collect()
     }
 
+    /// Whether this is one of those that are best handed over together, see [`Disk::carry_out_puts`].
+    fn gathers(&self, op: &DiskOp) -> bool {
+        let _ = op;
+        false
+    }
+
     /// Does a bounded step of what the disk has to do for itself; gives whether there was something to do. Called when nobody
     /// wants anything, by one thread.
     fn tidy(&self) -> bool {

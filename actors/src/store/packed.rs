@@ -70,7 +70,10 @@ impl PackedDisk {
     fn open_with(dir: &Path, steps: Steps, pack_bytes: u32) -> Result<(PackedDisk, StartSpace), DiskError> {
         let (files, mut space) = FileDisk::open_with(dir, steps.clone())?;
         let log = start::open(dir, steps, pack_bytes, false)?;
-        let (used, thrown) = read_lock(&log.index).amounts();
+        let index = read_lock(&log.index);
+        let (used, thrown) = index.amounts();
+        space.buckets.extend(index.buckets());
+        drop(index);
         space.share_count += used.shares;
         space.used_bytes += used.bytes;
         space.trash.add(thrown);
@@ -189,6 +192,10 @@ impl Disk for PackedDisk {
 
     fn carry_out_puts(&self, ops: Vec<DiskOp>) -> Vec<DiskReply> {
         self.put_all(ops)
+    }
+
+    fn gathers(&self, op: &DiskOp) -> bool {
+        matches!(op, DiskOp::Put { closing, .. } if self.is_for_packs(closing))
     }
 
     fn tidy(&self) -> bool {

@@ -1,8 +1,8 @@
 //! The threads that wait for the disk, so that no actor ever does.
 //!
-//! Owns a fixed number of named threads, each with one bounded queue. Operations that write go to the thread that their
-//! bucket says, so those of one file keep their order; reads go to threads of their own, so that a download does
-//! not wait behind an `fsync`. What no peer waits for, checks and lists, has one thread, which before each of its reads
+//! Owns a fixed number of named threads, each with one bounded queue. Operations that write go to threads by their buckets, so
+//! those of one file keep their order, and short whole shares to one of their own, see [`lanes`]; reads go to others, so
+//! that a download does not wait behind an `fsync`. What no peer waits for, checks and lists, has one thread, which before each of its reads
 //! lets the operations of peers go first: a peer waits for one such read at most, of one block. The same thread has the disk
 //! do what it has to do for itself ([`Disk::tidy`]), step by step. Whole shares that wait for one thread together
 //! are handed to the disk together. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
@@ -11,6 +11,7 @@
 //!
 //! [`DiskPool::inline`] runs everything on the caller's thread, for tests.
 
+mod lanes;
 mod quiet;
 #[cfg(test)]
 mod tests;
@@ -25,8 +26,8 @@ use std::time::{Duration, Instant};
 
 use metrics::{gauge, histogram};
 use truckee_engine::store::{DiskFault, DiskOp, DiskReply};
-use truckee_grid::bucket::Bucket;
 
+use self::lanes::{Lanes, Place};
 use self::quiet::{Quiet, Wanted};
 use self::threads::{Serve, run, serve, serve_last};
 use super::disk::{AtOnce, Disk};
@@ -38,8 +39,8 @@ pub type Done = Box<dyn FnOnce(DiskReply) + Send>;
 /// How many threads, and how much may wait for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Threads for operations that write. Several, because each spends most of its time in an `fsync`, and a disk serves
-    /// several of those at once.
+    /// Threads for operations that write, besides the one for short whole shares. Several, because each spends most of its time in an
+    /// `fsync`, and a disk serves several of those at once.
     pub writers: usize,
     /// Threads for operations that read.
     pub readers: usize,
@@ -68,12 +69,16 @@ struct Work {
     done: Done,
     /// Held by an operation of a peer until it is done.
     wanted: Option<Wanted>,
+    /// Likewise by one that writes.
+    place: Option<Place>,
 }
 
 enum Mode {
     Threads {
         disk: Arc<dyn Disk>,
+        /// That of short whole shares is last.
         writers: Vec<SyncSender<Work>>,
+        lanes: Arc<Lanes>,
         readers: Vec<SyncSender<Work>>,
         next_reader: AtomicUsize,
         /// Of what can wait.
@@ -112,16 +117,18 @@ impl DiskPool {
             Ok(sender)
         };
         let mut several = |kind: &str, count: usize| -> std::io::Result<Vec<SyncSender<Work>>> {
-            (0..count.max(1))
+            (0..count)
                 .map(|index| start(format!("disk-{kind}-{index}"), serve))
                 .collect()
         };
-        let writers = several("write", config.writers)?;
-        let readers = several("read", config.readers)?;
+        let lanes = Lanes::new(config.writers.max(1));
+        let writers = several("write", config.writers.max(1) + 1)?;
+        let readers = several("read", config.readers.max(1))?;
         let last = start("disk-last".to_owned(), serve_last)?;
         let mode = Mode::Threads {
             disk: Arc::clone(disk),
             writers,
+            lanes,
             readers,
             next_reader: AtomicUsize::new(0),
             last,
@@ -153,17 +160,19 @@ impl DiskPool {
             op,
             done,
             wanted: None,
+            place: None,
         };
         gauge!(names::STORE_DISK_QUEUE).increment(1.0);
         match self.mode.as_ref() {
             Mode::Inline(disk) => run(disk.as_ref(), work, &AtOnce),
             Mode::Threads {
+                disk,
                 writers,
+                lanes,
                 readers,
                 next_reader,
                 last,
                 quiet,
-                ..
             } => {
                 work.wanted = (!work.op.can_wait()).then(|| quiet.wanted());
                 let queue = if work.op.can_wait() {
@@ -171,7 +180,8 @@ impl DiskPool {
                 } else if work.op.only_reads() {
                     &readers[next_reader.fetch_add(1, Ordering::Relaxed) % readers.len()]
                 } else {
-                    &writers[lane(work.op.bucket(), writers.len())]
+                    let place = lanes.place(work.op.bucket(), disk.gathers(&work.op));
+                    &writers[work.place.insert(place).thread]
                 };
                 if let Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) = queue.try_send(work)
                 {
@@ -214,9 +224,4 @@ impl DiskPool {
             }
         }
     }
-}
-
-/// Storage indexes are hashes: their buckets spread them evenly.
-fn lane(bucket: Option<Bucket>, lanes: usize) -> usize {
-    bucket.map_or(0, |bucket| bucket.index() % lanes)
 }

@@ -188,6 +188,11 @@ impl PackedDisk {
         }
     }
 
+    pub(super) fn is_for_packs(&self, closing: &Closing) -> bool {
+        let layout = ShareLayout::new(*closing.file.ueb.geometry());
+        self.fills_packs && layout.share_file_bytes() <= SHARE_BYTES_MAX
+    }
+
     fn prepare(&self, op: DiskOp, turn: &dyn Turn, damage: &mut Damage) -> Result<Putting, Trouble> {
         let DiskOp::Put {
             share,
@@ -202,7 +207,7 @@ impl PackedDisk {
         if let Some(file) = self.packed(*share, damage)? {
             return Ok(Putting::Done(DiskDone::Exists { file }));
         }
-        if layout.share_file_bytes() > SHARE_BYTES_MAX || !self.fills_packs {
+        if !self.is_for_packs(closing) {
             return self.files.work(op, turn, damage).map(Putting::Done);
         }
         if let Some(file) = self.files.existing(*share, damage)? {

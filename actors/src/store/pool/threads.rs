@@ -64,9 +64,9 @@ pub(super) fn serve_last(disk: &dyn Disk, queue: &Receiver<Work>, turn: &dyn Tur
 fn run_puts(disk: &dyn Disk, puts: Vec<Work>) {
     let started = Instant::now();
     let (mut ops, mut askers) = (Vec::new(), Vec::new());
-    for Work { op, done, wanted } in puts {
-        ops.push(op);
-        askers.push((done, wanted));
+    for work in puts {
+        ops.push(work.op);
+        askers.push((work.done, (work.wanted, work.place)));
     }
     let carry_out = AssertUnwindSafe(|| disk.carry_out_puts(ops));
     let replies = catch_unwind(carry_out).unwrap_or_else(|_| {
@@ -76,10 +76,10 @@ fn run_puts(disk: &dyn Disk, puts: Vec<Work>) {
     let took = started.elapsed().as_secs_f64();
     // One that the disk has not answered has failed.
     let mut replies = replies.into_iter();
-    for (done, wanted) in askers {
+    for (done, held) in askers {
         gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
         histogram!(names::STORE_DISK_SECONDS, "operation" => "put").record(took);
-        drop(wanted);
+        drop(held);
         done(replies.next().unwrap_or_else(|| Err(DiskFault::Failed).into()));
     }
 }
@@ -87,7 +87,12 @@ fn run_puts(disk: &dyn Disk, puts: Vec<Work>) {
 pub(super) fn run(disk: &dyn Disk, work: Work, turn: &dyn Turn) {
     let name = work.op.name();
     let started = Instant::now();
-    let Work { op, done, wanted } = work;
+    let Work {
+        op,
+        done,
+        wanted,
+        place,
+    } = work;
     let carry_out = || match op.can_wait() {
         true => disk.carry_out_in_turn(op, turn),
         false => disk.carry_out(op),
@@ -101,7 +106,7 @@ pub(super) fn run(disk: &dyn Disk, work: Work, turn: &dyn Turn) {
     });
     gauge!(names::STORE_DISK_QUEUE).decrement(1.0);
     histogram!(names::STORE_DISK_SECONDS, "operation" => name).record(started.elapsed().as_secs_f64());
-    drop(wanted);
+    drop((wanted, place));
     done(reply);
 }
 
@@ -170,6 +175,7 @@ mod tests {
                 op,
                 done: Box::new(done),
                 wanted: None,
+                place: None,
             };
             assert!(queue.send(work).is_ok());
         }
@@ -226,6 +232,7 @@ mod tests {
                     op: DiskOp::Measure,
                     done: Box::new(done),
                     wanted: None,
+                    place: None,
                 };
                 assert!(queue.send(work).is_ok());
                 answers.recv().expect("answered");

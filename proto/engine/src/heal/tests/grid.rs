@@ -199,6 +199,9 @@ impl Grid {
         let old = self.peers.remove(&number).expect("there");
         let mut new = Grid::peer(number, (old.epoch & 0xffff_ffff) + 1, self.now);
         new.shares = old.shares;
+        for place in &new.shares {
+            new.changes[Bucket::of(&place.si).index()] = 1;
+        }
         self.peers.insert(number, new);
         self.tell_members();
     }
