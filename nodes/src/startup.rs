@@ -138,7 +138,7 @@ pub(crate) async fn start(dir: &NodeDir, config: &Config) -> Result<Running, Run
         seed: *random_secret()?,
     };
     let node = Node::start(parts).await?;
-    actix_rt::spawn(Arc::clone(&view).keep_asking());
+    actix_rt::spawn(Arc::clone(&view).keep_looking());
 
     let probes = web::Data::new(probes(dir, &view, node.health(), recorder));
     let behind = transfers.clone().zip(drive);

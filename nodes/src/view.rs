@@ -1,7 +1,8 @@
 //! What a node tells of itself and of its peers: the data behind pages, readiness and `/?t=json`.
 //!
-//! Also asks the storage peers from time to time how full they are, which has a second use: a gateway that has asked
-//! everybody has links to everybody before the first upload needs them.
+//! Gateways, which show it on pages, and introducers, whose operators send nodes away, also ask the storage peers from time to time how
+//! full they are. That has a second use: a gateway that has asked everybody has links to everybody before the first upload needs
+//! them. Other nodes do not ask: if all did, it would be most of what a large grid at rest does.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,7 @@ const STATUS_BUDGET: Duration = Duration::from_secs(4);
 /// Peers asked at the same time: enough for a mesh of hundreds within one round.
 const ASKED_AT_ONCE: usize = 32;
 /// Between two rounds: free space changes slowly, and links that idle are kept.
-const ROUND: Duration = Duration::from_secs(15);
+const ROUND: Duration = Duration::from_secs(30);
 /// Between two rounds while the node is not ready: peers come up one after another when a cluster starts.
 const ROUND_UNREADY: Duration = Duration::from_millis(250);
 
@@ -142,12 +143,18 @@ impl MeshView {
         }
     }
 
-    /// Keeps asking the storage peers how full they are, for as long as the view is held by others.
-    pub async fn keep_asking(self: Arc<Self>) {
+    /// Keeps looking whether the node is ready and, if that is shown to anybody, how full the storage peers are, for as long as the
+    /// view is held by others.
+    pub async fn keep_looking(self: Arc<Self>) {
+        let shown = [Role::Gateway, Role::Introducer]
+            .iter()
+            .any(|role| self.own.roles.contains(role));
         let weak = Arc::downgrade(&self);
         drop(self);
         while let Some(view) = weak.upgrade() {
-            view.ask_all().await;
+            if shown {
+                view.ask_all().await;
+            }
             let ready = view.snapshot().unready.is_none();
             gauge!(names::NODE_READY).set(if ready { 1.0 } else { 0.0 });
             drop(view);
