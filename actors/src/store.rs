@@ -141,7 +141,7 @@ impl ShareStore {
         let how = (Class::Permanent, Policy::NEVER);
         ChildSpec::new(ChildId::only("store"), how, STOP_WITHIN, slot, move |guard| {
             ShareStore {
-                machine: Store::new(config.clone(), start.clone(), clock.now()),
+                machine: Store::new(config.clone(), start, clock.now()),
                 pool: pool.clone(),
                 clock: clock.clone(),
                 guard,

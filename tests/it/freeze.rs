@@ -8,7 +8,7 @@ use truckee_tests::rig::{self, Cluster, Http};
 use crate::program;
 
 /// Longest silence towards the client. A frozen peer is given up after about two seconds; without that, its link would be
-/// given up after half a minute of silence at the earliest.
+/// given up after a minute of silence at the earliest.
 const SILENCE: Duration = Duration::from_secs(15);
 
 #[test]

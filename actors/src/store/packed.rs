@@ -70,10 +70,7 @@ impl PackedDisk {
     fn open_with(dir: &Path, steps: Steps, pack_bytes: u32) -> Result<(PackedDisk, StartSpace), DiskError> {
         let (files, mut space) = FileDisk::open_with(dir, steps.clone())?;
         let log = start::open(dir, steps, pack_bytes, false)?;
-        let index = read_lock(&log.index);
-        let (used, thrown) = index.amounts();
-        space.buckets.extend(index.buckets());
-        drop(index);
+        let (used, thrown) = read_lock(&log.index).amounts();
         space.share_count += used.shares;
         space.used_bytes += used.bytes;
         space.trash.add(thrown);

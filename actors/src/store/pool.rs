@@ -44,8 +44,8 @@ pub struct PoolConfig {
     pub writers: usize,
     /// Threads for operations that read.
     pub readers: usize,
-    /// Operations that may wait for one thread. The store's own bounds on bytes and reads are met earlier; this one keeps
-    /// the queue finite if they are wrong.
+    /// Operations that may wait for one thread: what is too much for it is refused. For blocks and reads the store's own bounds are
+    /// met earlier; short whole shares meet this one, when more than that come within one sync.
     pub queue_max: usize,
     /// How long each read of a check or a list lets operations of peers go first.
     pub patience: Duration,

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use super::*;
 use crate::init::{InitExtra, InitSpec, init_node};
 
+mod growth;
+
 /// One request over a connection of its own; the text of the whole answer.
 async fn ask(address: String, request: String) -> String {
     let asked = move || -> std::io::Result<String> {

@@ -9,8 +9,8 @@
 //! after the other). Beside that, repairs that were begun.
 //!
 //! The rules, each with its test:
-//! - Cost: a round in which nothing changed is one request to each node. A bucket that changed costs a request to each node that said it
-//!   holds something in it, and 19 bytes for each share; if a file seems to lack something, all are asked. No request is ever made for a single file but its repair. Lists are asked for at a bounded rate.
+//! - Cost: a round in which nothing changed is one request to each node. A bucket that changed costs 19 bytes for each share
+//!   in it. No request is ever made for a single file but its repair. Lists are asked for at a bounded rate.
 //! - What a node holds that does not answer is not known. Within the grace time after its last answer each such node is
 //!   presumed to hold one of the missing shares of each file, unless so few are left that waiting is worse
 //!   ([`verdict::is_urgent`]). After it, or once it is no member any more, it counts for nothing.
@@ -164,7 +164,7 @@ enum Purpose {
 #[derive(Debug)]
 enum Phase {
     Resting,
-    Surveying { out: usize },
+    Surveying { out: usize, since: Mono },
     Listing(Box<Listing>),
 }
 

@@ -210,7 +210,7 @@ impl Store {
             open: BTreeMap::new(),
             recent: RecentShares::default(),
             pending: BTreeMap::new(),
-            changes: Changes::new(epoch, &start.buckets),
+            changes: Changes::new(epoch),
             leftovers: Vec::new(),
             effects: VecDeque::new(),
             next_token: 1,

@@ -16,7 +16,7 @@ use super::scheduler::{Micros, SECONDS};
 use super::world::{Event, World};
 
 /// Within this time after all faults have ended every node must see every other one and all that was begun must have
-/// ended: the longest wait between dials (30 s), twice, and the longest time budget of a request (60 s) fit in it.
+/// ended: the longest wait between dials (30 s), twice, and a dead link's longest silence (60 s) or the longest time budget of a request (60 s) fit in it.
 const WELL_WITHIN: Micros = 200 * SECONDS;
 /// Within this time a mesh that is well must serve the last orders.
 const SERVED_WITHIN: Micros = 60 * SECONDS;

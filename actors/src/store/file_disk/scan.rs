@@ -1,6 +1,5 @@
 //! What a start finds: makes the directories, empties `incoming/`, counts shares and their bytes, also in the trash, asks for free room.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,7 +7,6 @@ use std::path::Path;
 
 use metrics::counter;
 use truckee_engine::store::{Amount, StartSpace};
-use truckee_grid::bucket::Bucket;
 
 use super::DiskError;
 use super::paths::{Paths, share_number, trashed_share};
@@ -31,11 +29,10 @@ pub(super) fn prepare(paths: &Paths) -> Result<(StartSpace, u64), DiskError> {
         counter!(names::STORE_ABORTED, "cause" => "restart").increment(removed);
         tracing::info!(shares = removed, "unfinished shares of the last run were removed");
     }
-    let (held, buckets, shortest_bytes) = at(paths.shares(), count(paths.shares()))?;
+    let (held, shortest_bytes) = at(paths.shares(), count(paths.shares()))?;
     let free_bytes = at(paths.shares(), free_bytes(paths.shares()))?;
     let start = StartSpace {
         share_count: held.shares,
-        buckets,
         used_bytes: held.bytes,
         trash: at(paths.trash(), count_trash(paths.trash()))?,
         free_bytes,
@@ -71,14 +68,11 @@ fn empty(dir: &Path) -> io::Result<u64> {
     Ok(removed)
 }
 
-/// Shares and the length of their files, the buckets in which they are, and the length of the shortest: two levels of directories and
-/// a `stat` for each share.
-fn count(shares: &Path) -> io::Result<(Amount, BTreeSet<Bucket>, u64)> {
-    let (mut held, mut buckets, mut shortest_bytes) = (Amount::default(), BTreeSet::new(), u64::MAX);
+/// Shares and the length of their files, and of the shortest: two levels of directories and a `stat` for each share.
+fn count(shares: &Path) -> io::Result<(Amount, u64)> {
+    let (mut held, mut shortest_bytes) = (Amount::default(), u64::MAX);
     for prefix in fs::read_dir(shares)? {
-        let prefix = prefix?;
-        let before = held.shares;
-        for file in fs::read_dir(prefix.path())? {
+        for file in fs::read_dir(prefix?.path())? {
             for share in fs::read_dir(file?.path())? {
                 let share = share?;
                 if share_number(&share.file_name()).is_some() {
@@ -88,17 +82,8 @@ fn count(shares: &Path) -> io::Result<(Amount, BTreeSet<Bucket>, u64)> {
                 }
             }
         }
-        if held.shares > before {
-            // The directory of a bucket has its name.
-            buckets.extend(
-                prefix
-                    .file_name()
-                    .to_str()
-                    .and_then(|name| name.parse::<Bucket>().ok()),
-            );
-        }
     }
-    Ok((held, buckets, shortest_bytes))
+    Ok((held, shortest_bytes))
 }
 
 /// The same for the trash, which has one level.

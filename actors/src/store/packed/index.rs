@@ -188,11 +188,6 @@ impl Index {
         self.held.get(&share).copied()
     }
 
-    /// The buckets in which there is something: one look for each that there may be, however many shares there are.
-    pub(super) fn buckets(&self) -> impl Iterator<Item = Bucket> {
-        Bucket::all().filter(|bucket| self.held_behind(*bucket, None).next().is_some())
-    }
-
     /// All shares in their places.
     pub(super) fn all_held(&self) -> impl Iterator<Item = (ShareId, Slot)> {
         self.held.iter().map(|(share, slot)| (*share, *slot))

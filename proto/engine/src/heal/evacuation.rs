@@ -80,10 +80,8 @@ impl EvacuationTally {
 pub(super) enum Look {
     /// Whether there is anything here at all.
     Own,
-    /// What all hold of it, but for those that said in this round that they hold nothing.
+    /// What all hold of it.
     All,
-    /// The same with these: what they said may be older than what is missed.
-    Everyone,
 }
 
 /// See the module.

@@ -36,13 +36,9 @@ pub(super) struct Listing {
     look: Look,
     /// Whether this node keeps the bucket, or only wants to know what became of its own shares.
     kept: bool,
-    /// Whether all who answer are asked.
-    asks_everyone: bool,
-    /// They are not, and those who are do not hold all shares of a file.
-    seems_short: bool,
     draining: BTreeSet<NodeId>,
     merge: Merge,
-    /// Of the first page of each node, and of those that have none.
+    /// Of the first page of each node.
     marks: Vec<Mark>,
     away: usize,
     /// Pages in a row that had to be asked for again.
@@ -80,22 +76,15 @@ impl Healer {
         };
         let present: Vec<NodeId> = match look {
             Look::Own => vec![self.config.own],
-            Look::All | Look::Everyone => self.members.present().map(|member| member.id).collect(),
-        };
-        // In a large grid nearly everybody holds nothing of a bucket of few files.
-        let (empty, filled) = match look {
-            Look::Everyone => (Vec::new(), present),
-            Look::Own | Look::All => self.members.empty_at(bucket, present),
+            Look::All => self.members.present().map(|member| member.id).collect(),
         };
         self.phase = Phase::Listing(Box::new(Listing {
             bucket,
             look,
-            kept: look != Look::Own && self.members.keeps(bucket),
-            asks_everyone: empty.is_empty(),
-            seems_short: false,
+            kept: look == Look::All && self.members.keeps(bucket),
             draining: self.members.draining(),
-            merge: Merge::new(filled),
-            marks: empty,
+            merge: Merge::new(present),
+            marks: Vec::new(),
             away: self.members.in_grace(now),
             tries: 0,
             spare_nodes: usize::MAX,
@@ -140,7 +129,7 @@ impl Healer {
                 self.report.shares_listed += u64::from(listed);
                 let least = match listing.look {
                     Look::Own => OWN_PAGE_COST,
-                    Look::All | Look::Everyone => PAGE_COST,
+                    Look::All => PAGE_COST,
                 };
                 let pause = Duration::from_secs(1) * listed.max(least) / LISTED_PER_SECOND_MAX;
                 self.list_at = self.list_at.max(now) + pause;
@@ -195,10 +184,6 @@ impl Healer {
                 continue;
             }
             let judged = verdict::judge(&file, listing.away, &listing.draining);
-            if !listing.asks_everyone && !matches!(judged.verdict, Verdict::Whole { .. }) {
-                listing.seems_short = true;
-                continue;
-            }
             listing.tally.contradicted += u64::from(judged.contradicted);
             listing.tally.surplus += judged.surplus as u64;
             match judged.verdict {
@@ -226,10 +211,6 @@ impl Healer {
         let Phase::Listing(listing) = std::mem::replace(&mut self.phase, Phase::Resting) else {
             return;
         };
-        if listing.seems_short {
-            self.to_list.push((listing.bucket, Look::Everyone));
-            return;
-        }
         self.report.buckets_listed += 1;
         if listing.look == Look::Own && listing.evacuation.holds_any() {
             // Where its shares are besides is asked next.

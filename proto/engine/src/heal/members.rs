@@ -158,21 +158,8 @@ impl Members {
     pub(super) fn unchanged(&self, bucket: Bucket, marks: &[Mark]) -> bool {
         marks.iter().all(|(id, epoch, count)| {
             let said = self.all.get(id).and_then(|known| known.inventory.as_ref());
-            said.is_some_and(|said| (said.epoch, count_of(said, bucket)) == (*epoch, Some(*count)))
+            said.is_some_and(|said| (said.epoch, count_of(said, bucket)) == (*epoch, *count))
         })
-    }
-
-    /// Those of some nodes that said that there is nothing in the bucket, with what they said, and the others.
-    pub(super) fn empty_at(&self, bucket: Bucket, nodes: Vec<NodeId>) -> (Vec<Mark>, Vec<NodeId>) {
-        let (mut empty, mut others) = (Vec::new(), Vec::new());
-        for id in nodes {
-            let said = self.all.get(&id).and_then(|known| known.inventory.as_ref());
-            match said.filter(|said| count_of(said, bucket) == Some(0)) {
-                Some(said) => empty.push((id, said.epoch, 0)),
-                None => others.push(id),
-            }
-        }
-        (empty, others)
     }
 
     /// Nodes that do not answer and may come back with all they hold.
@@ -222,7 +209,7 @@ impl Members {
                 return false;
             };
             match &known.inventory {
-                Some(said) if (said.epoch, count_of(said, bucket)) == (*epoch, Some(*count)) => {}
+                Some(said) if (said.epoch, count_of(said, bucket)) == (*epoch, *count) => {}
                 Some(_) => return false,
                 None if known.is_in_grace(now, self.grace) => away += 1,
                 None => return false,
@@ -246,8 +233,8 @@ fn takes_shares(said: &Inventory) -> bool {
     said.accepts_shares && !said.draining
 }
 
-fn count_of(inventory: &Inventory, bucket: Bucket) -> Option<u32> {
-    inventory.changes.get(bucket.index()).copied()
+fn count_of(inventory: &Inventory, bucket: Bucket) -> u32 {
+    inventory.changes.get(bucket.index()).copied().unwrap_or(0)
 }
 
 impl Known {

@@ -16,7 +16,10 @@ impl Healer {
     pub(super) fn begin_round(&mut self, now: Mono) {
         self.round_at = now + self.config.round_every;
         let nodes = self.members.reachable();
-        self.phase = Phase::Surveying { out: nodes.len() };
+        self.phase = Phase::Surveying {
+            out: nodes.len(),
+            since: now,
+        };
         for node in nodes {
             self.send(now, Purpose::Inventory { node }, node, Request::GetInventory);
         }
@@ -30,18 +33,19 @@ impl Healer {
             _ => None,
         };
         self.members.answered(now, &node, inventory);
-        if let Phase::Surveying { out } = &mut self.phase {
+        if let Phase::Surveying { out, .. } = &mut self.phase {
             *out -= 1;
             self.end_survey(now);
         }
     }
 
-    /// Begins or ends the watch over this node's own evacuation. A node that did not tell itself what it has knows nothing.
-    fn watch_evacuation(&mut self, now: Mono) {
+    /// Begins or ends the watch over this node's own evacuation. A node that did not tell itself what it has knows nothing. `since`:
+    /// when it was asked; what came later may not be in what it told.
+    fn watch_evacuation(&mut self, since: Mono) {
         let draining = self.members.draining();
         if draining.contains(&self.config.own) {
             let evacuation = self.evacuation.get_or_insert_default();
-            evacuation.begin_round(now, &draining);
+            evacuation.begin_round(since, &draining);
         } else {
             self.evacuation = None;
         }
@@ -73,11 +77,11 @@ impl Healer {
     }
 
     fn end_survey(&mut self, now: Mono) {
-        if !matches!(self.phase, Phase::Surveying { out: 0 }) {
+        let Phase::Surveying { out: 0, since } = self.phase else {
             return;
-        }
+        };
         self.report.nodes_in_grace = self.members.in_grace(now) as u64;
-        self.watch_evacuation(now);
+        self.watch_evacuation(since);
         let turns = self.take_turns(now);
         for bucket in Bucket::all() {
             let look = if !self.members.keeps(bucket) {

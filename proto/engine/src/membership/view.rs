@@ -14,7 +14,7 @@ use super::roster::MEMBERS_MAX;
 use crate::invite::Address;
 use crate::time::UnixSeconds;
 
-/// Links to all members, up to so many. A heartbeat each ten seconds and a TLS session per pair are nothing at this
+/// Links to all members, up to so many. A heartbeat each twenty seconds and a TLS session per pair are nothing at this
 /// number, and every request then finds its link open.
 pub const FULL_MESH_MAX: usize = 50;
 

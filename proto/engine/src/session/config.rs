@@ -33,11 +33,10 @@ pub struct Config {
     pub drain_within: Duration,
     /// From the first byte of a frame to its last: 256 KiB at 140 kbit/s. A peer that trickles is cut off.
     pub frame_within: Duration,
-    /// An idle link sends a ping after so much silence, give or take a tenth. As each node has one to each other, the pings of a grid
-    /// grow with the square of its nodes; storage nodes, which ask each other for what they hold as often, send nearly none.
-    /// Well under the time after which translators of addresses forget a link: minutes, two hours as RFC 5382 wants it.
+    /// An idle link sends a ping after so much silence, give or take a tenth: six frames of some twenty bytes a minute, both ways. As each
+    /// node has a link to each other, the pings of a grid grow with the square of its nodes.
     pub idle_ping_after: Duration,
-    /// An idle link is dead after so much silence: two pings were not answered. Nobody waits for anything; who does finds it dead
+    /// An idle link is dead after so much silence: three times the ping's. Nobody waits for anything; who does finds it dead
     /// sooner, see below.
     pub idle_dead_after: Duration,
     /// A link with own requests under way sends a ping after so much silence. Somebody waits: well under a second.
@@ -59,8 +58,8 @@ impl Default for Config {
             hello_within: Duration::from_secs(5),
             drain_within: Duration::from_secs(30),
             frame_within: Duration::from_secs(15),
-            idle_ping_after: Duration::from_secs(60),
-            idle_dead_after: Duration::from_secs(150),
+            idle_ping_after: Duration::from_secs(20),
+            idle_dead_after: Duration::from_secs(60),
             busy_ping_after: Duration::from_millis(500),
             busy_dead_after: Duration::from_secs(2),
             life_sign_every: Duration::from_millis(400),

@@ -1,9 +1,5 @@
 //! What a store is told at its start, and what it tells of itself.
 
-use std::collections::BTreeSet;
-
-use truckee_grid::bucket::Bucket;
-
 use super::trash::Amount;
 
 /// Bounds of one store.
@@ -51,12 +47,10 @@ pub struct StoreConfig {
 }
 
 /// What was found on the disk at start.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StartSpace {
     /// Finished shares.
     pub share_count: u64,
-    /// The buckets in which they are.
-    pub buckets: BTreeSet<Bucket>,
     /// Length of their files.
     pub used_bytes: u64,
     /// What lies in the trash.

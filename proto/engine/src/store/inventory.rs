@@ -2,10 +2,10 @@
 //! changed since the process began, and pages of what is in one.
 //!
 //! Only numbers are kept, one for each bucket, however much there is. A number says that the shares of a bucket may be
-//! others than before, not which: who wants to know lists the bucket. One that was empty at the start and has not changed since is at 0. Not promised: that a share which vanished behind the
+//! others than before, not which: who wants to know lists the bucket. Not promised: that a share which vanished behind the
 //! disk's back, or which nobody has found to be damaged yet, is counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use truckee_grid::bucket::Bucket;
 use truckee_wire::message::{
@@ -26,15 +26,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// `epoch` must not be 0 and not be drawn twice; `filled` are the buckets in which there is something.
-    pub(super) fn new(epoch: u64, filled: &BTreeSet<Bucket>) -> Changes {
-        let mut counts = vec![0; Bucket::COUNT];
-        for bucket in filled {
-            counts[bucket.index()] = 1;
-        }
+    /// `epoch` must not be 0 and not be drawn twice.
+    pub(super) fn new(epoch: u64) -> Changes {
         Changes {
             epoch: epoch.max(1),
-            counts,
+            counts: vec![0; Bucket::COUNT],
             under_way: BTreeMap::new(),
         }
     }
@@ -58,8 +54,7 @@ impl Changes {
         };
         if done || reply.damage.shares > 0 {
             let count = &mut self.counts[bucket.index()];
-            // Not 0 again: that would say that there is nothing.
-            *count = count.checked_add(1).unwrap_or(1);
+            *count = count.wrapping_add(1);
         }
     }
 

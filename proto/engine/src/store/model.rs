@@ -75,7 +75,6 @@ impl ModelDisk {
         self.fail_in = None;
         StartSpace {
             share_count: self.shares.len() as u64,
-            buckets: self.shares.keys().map(|share| Bucket::of(&share.si)).collect(),
             used_bytes: self.used_bytes(),
             trash: self.trash_amount(),
             free_bytes: self.free_bytes(),

@@ -10,7 +10,7 @@ pub struct Inventory {
     /// Random, new at each start of the process: counts of different epochs say nothing of each other. Not 0.
     pub epoch: u64,
     /// How often the shares of each bucket changed in this epoch, in the order of [`Bucket::all`]; as many as there are
-    /// buckets. 0: there is nothing in it. What was there when the epoch began counts as one change.
+    /// buckets.
     pub changes: Vec<u32>,
     /// Whether new shares are taken.
     pub accepts_shares: bool,

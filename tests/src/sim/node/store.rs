@@ -13,7 +13,6 @@ use truckee_engine::store::{
     Amount, Asked, DiskOp, DiskToken, Effect, Limits, StartSpace, Store, StoreConfig, Ticket,
 };
 use truckee_engine::time::Mono;
-use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{Hash, StorageIndex};
 use truckee_wire::message::{Failure, Request, Response};
 
@@ -81,10 +80,8 @@ impl Keeper {
                 leaves_max: 512,
             },
         };
-        let buckets = ctx.disk.shares().map(|((si, _), _)| Bucket::of(&si));
         let start = StartSpace {
             share_count: ctx.disk.shares().count() as u64,
-            buckets: buckets.collect(),
             used_bytes: ctx.disk.used_bytes(),
             trash: Amount::default(),
             free_bytes: ctx.disk.free_bytes(),

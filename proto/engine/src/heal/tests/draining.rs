@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{NodeId, ShareNumber};
 use truckee_grid::params::Coding;
-use truckee_wire::message::{ListedShare, SharePlace};
+use truckee_wire::message::{Inventory, ListedShare, Request, Response, SharePlace, SharesListed};
 
 use super::grid::*;
-use crate::heal::EvacuationReport;
 use crate::heal::merge::FileSeen;
 use crate::heal::verdict::{Verdict, judge};
+use crate::heal::{Effect, EvacuationReport, Healer, START_REST};
 use crate::time::Mono;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -111,6 +112,44 @@ fn what_a_draining_node_holds_is_made_again_elsewhere_and_stays() {
     grid.kill(4);
     grid.pass(GRACE + 10 * MINUTE);
     assert_eq!(grid.seen.repairs, []);
+}
+
+/// A share that comes after a node has told itself what it has, and before all others have told, is not yet accounted for.
+#[test]
+fn what_is_checked_is_as_old_as_the_question() {
+    let mut now = Mono::ZERO;
+    let mut healer = Healer::new(config(node(1)), now);
+    healer.handle_members(now, &[(candidate(1), true)]);
+    now += START_REST;
+    healer.handle_timeout(now);
+    let asked = now;
+    now += Duration::from_secs(7);
+    for _ in 0..100_000 {
+        if let Some(Effect::Send { token, request, .. }) = healer.poll_effect() {
+            let answer = match request {
+                Request::GetInventory => Response::Inventory(Inventory {
+                    epoch: 1,
+                    changes: vec![0; Bucket::COUNT],
+                    accepts_shares: false,
+                    draining: true,
+                }),
+                _ => Response::SharesListed(SharesListed {
+                    epoch: 1,
+                    changes: 0,
+                    shares: Vec::new(),
+                    next: None,
+                }),
+            };
+            healer.handle_answer(now, token, Ok(answer));
+        } else if healer.report().rounds == 0 {
+            now = healer.next_deadline().expect("pages are asked for").max(now);
+            healer.handle_timeout(now);
+        } else {
+            break;
+        }
+    }
+    let report = healer.report().evacuation.expect("it is being emptied");
+    assert_eq!(report.checked_from, Some(asked));
 }
 
 #[test]

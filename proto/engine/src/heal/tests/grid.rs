@@ -29,7 +29,7 @@ pub(super) fn node(number: u8) -> NodeId {
     NodeId([number; 32])
 }
 
-fn candidate(number: u8) -> Candidate {
+pub(super) fn candidate(number: u8) -> Candidate {
     Candidate {
         id: node(number),
         zone: String::new(),
@@ -199,9 +199,6 @@ impl Grid {
         let old = self.peers.remove(&number).expect("there");
         let mut new = Grid::peer(number, (old.epoch & 0xffff_ffff) + 1, self.now);
         new.shares = old.shares;
-        for place in &new.shares {
-            new.changes[Bucket::of(&place.si).index()] = 1;
-        }
         self.peers.insert(number, new);
         self.tell_members();
     }

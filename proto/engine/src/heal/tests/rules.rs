@@ -72,35 +72,6 @@ fn a_round_in_which_nothing_changed_is_one_request_to_each_node() {
     }
 }
 
-/// What a keeper asks for does not grow with the grid.
-#[test]
-fn a_bucket_is_listed_by_those_alone_who_hold_something_in_it() {
-    let mut grid = quiet(60, 0);
-    assert_eq!(grid.seen.lists, 0, "nobody holds anything");
-    grid.upload(7);
-    grid.pass(3 * ROUND);
-    assert_eq!(grid.seen.lists, 10);
-    // One of them starts again, with what it has: the same once more by who keeps the bucket meanwhile, and afterwards.
-    let holder = *grid
-        .peers
-        .iter()
-        .find(|(_, peer)| !peer.shares.is_empty())
-        .expect("one")
-        .0;
-    grid.kill(holder);
-    grid.start(holder);
-    grid.pass(3 * ROUND);
-    let seen = (grid.seen.lists, grid.seen.repairs.len());
-    assert!(seen.0 <= 3 * 10 && seen.1 == 0, "{seen:?}");
-    // What it lost while it was away is missed, although it says that nothing is there.
-    grid.kill(holder);
-    grid.peers.get_mut(&holder).expect("there").shares.clear();
-    grid.start(holder);
-    grid.pass(20 * MINUTE);
-    assert!(grid.is_whole(7));
-    assert_eq!(grid.seen.repairs.len(), 1);
-}
-
 #[test]
 fn what_a_wiped_node_held_is_made_again_each_file_once() {
     let mut grid = quiet(12, 300);

@@ -16,8 +16,8 @@ fn an_idle_link_stays_up_and_costs_a_few_small_frames_a_minute() {
     let frames = pair.a.frames_out + pair.b.frames_out - before.0;
     let bytes = pair.a.bytes_out + pair.b.bytes_out - before.1;
     assert_eq!((pair.a.closed(), pair.b.closed()), (None, None));
-    assert!((16..=26).contains(&frames), "{frames} frames in ten minutes");
-    assert!(bytes < 420, "{bytes} bytes in ten minutes");
+    assert!((50..=75).contains(&frames), "{frames} frames in ten minutes");
+    assert!(bytes < 1_250, "{bytes} bytes in ten minutes");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_frozen_peer_is_noticed_even_if_the_ping_cannot_be_written() {
 fn an_idle_link_to_a_frozen_peer_dies_after_long_silence() {
     let mut pair = Pair::open();
     pair.b.frozen = true;
-    pair.run_for(ms(149_000));
+    pair.run_for(ms(59_000));
     assert_eq!(pair.a.closed(), None);
     pair.run_for(ms(2_000));
     assert!(matches!(pair.a.closed(), Some(CloseReason::Silent { .. })));

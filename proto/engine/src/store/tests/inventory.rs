@@ -1,7 +1,5 @@
 //! What the store tells of all that it holds.
 
-use std::collections::BTreeSet;
-
 use truckee_wire::message::{Inventory, ListShares, SharePlace, SharesListed};
 
 use super::*;
@@ -59,23 +57,6 @@ fn whatever_changes_the_shares_of_a_bucket_is_counted_there() {
         changed(&taken_back, &inventory(&mut bench)),
         [Bucket::of(&other.si).index()]
     );
-}
-
-#[test]
-fn a_bucket_is_at_0_only_as_long_as_nothing_was_in_it() {
-    let (mut bench, file, gone) = (Bench::new(), test_file(5, 100), test_file(9, 100));
-    for share in [file.put(0), gone.put(0), gone.abort(0, 1)] {
-        bench.served(share).unwrap();
-    }
-    let filled = |bench: &mut Bench| changed(&inventory(&mut Bench::new()), &inventory(bench));
-    let both: BTreeSet<usize> = [&file, &gone].map(|file| Bucket::of(&file.si).index()).into();
-    assert_eq!(filled(&mut bench), Vec::from_iter(both));
-    // A start finds what there is.
-    let mut again = Bench::with(config(Limits::default()), bench.disk);
-    let held = Bucket::of(&file.si);
-    assert_eq!(filled(&mut again), [held.index()]);
-    assert_eq!(inventory(&mut again).changes[held.index()], 1);
-    assert_eq!(page(&mut again, held, None).changes, 1);
 }
 
 #[test]
