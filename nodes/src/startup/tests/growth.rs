@@ -143,7 +143,7 @@ async fn what_an_operation_costs_as_a_grid_grows() {
         let nothing = Duration::ZERO;
         let mut costs = Vec::new();
         let (client, put) = cost(at_rest, FILES, REST, client, |client| {
-            client.put(FILES, FILE_BYTES)
+            client.put(FILES, FILE_BYTES);
         })
         .await;
         let (client, got) = cost(at_rest, FILES, nothing, client, |client| {
@@ -156,7 +156,7 @@ async fn what_an_operation_costs_as_a_grid_grows() {
         };
         let (client, put) = cost(at_rest, LARGE_FILES, REST, client, store).await;
         let (_, got) = cost(at_rest, LARGE_FILES, nothing, client, |client| {
-            client.get(LARGE_BYTES)
+            client.get(LARGE_BYTES);
         })
         .await;
         costs.extend([put, got]);
