@@ -7,13 +7,24 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 use truckee_engine::time::{Mono, UnixSeconds};
 
 /// CPU time that the calling thread has had so far, user and system. It stands still while the thread waits or others run.
 #[must_use]
 pub fn thread_cpu() -> Duration {
-    let burned = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    burned(ClockId::ThreadCPUTime)
+}
+
+/// The same of all threads of the process, also of those that have ended.
+#[must_use]
+pub fn process_cpu() -> Duration {
+    burned(ClockId::ProcessCPUTime)
+}
+
+fn burned(clock: ClockId) -> Duration {
+    let burned = clock_gettime(clock);
     // The kernel counts up from zero: neither part is ever negative.
     Duration::new(
         u64::try_from(burned.tv_sec).unwrap_or(0),

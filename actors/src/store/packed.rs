@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use truckee_engine::store::{Amount, Damage, DiskDone, DiskOp, DiskReply, ShareId, StartSpace};
+use truckee_grid::share::ShareLayout;
 
 use self::compaction::Compaction;
 use self::log::Log;
@@ -192,7 +193,10 @@ impl Disk for PackedDisk {
     }
 
     fn gathers(&self, op: &DiskOp) -> bool {
-        matches!(op, DiskOp::Put { closing, .. } if self.is_for_packs(closing))
+        let DiskOp::Put { closing, .. } = op else {
+            return false;
+        };
+        self.is_for_packs(&ShareLayout::new(*closing.file.ueb.geometry()))
     }
 
     fn tidy(&self) -> bool {

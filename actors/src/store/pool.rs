@@ -1,11 +1,11 @@
 //! The threads that wait for the disk, so that no actor ever does.
 //!
-//! Owns a fixed number of named threads, each with one bounded queue. Operations that write go to threads by their buckets, so
-//! those of one file keep their order, and short whole shares to one of their own, see [`lanes`]; reads go to others, so
-//! that a download does not wait behind an `fsync`. What no peer waits for, checks and lists, has one thread, which before each of its reads
-//! lets the operations of peers go first: a peer waits for one such read at most, of one block. The same thread has the disk
-//! do what it has to do for itself ([`Disk::tidy`]), step by step. Whole shares that wait for one thread together
-//! are handed to the disk together. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
+//! Owns a fixed number of named threads, each with one bounded queue. Operations that write go to threads by their buckets,
+//! so those of one file keep their order, and short whole shares to one of their own, see [`lanes`]; reads go to others,
+//! so that a download does not wait behind an `fsync`. What no peer waits for, checks and lists, has one thread, which
+//! before each of its reads lets the operations of peers go first: a peer waits for one such read at most, of one block.
+//! The same thread has the disk do what it has to do for itself ([`Disk::tidy`]), step by step. Whole shares that wait
+//! for one thread together are handed to the disk together. A queue that is full refuses at once with [`DiskFault::Overloaded`]. `done` is called
 //! exactly once for each operation, on the thread that ran it, even if the disk panicked. A read that nobody has to wait for
 //! ([`Disk::at_once`]) is done by the thread that asks: no queue, and nobody is woken.
 //!
@@ -121,8 +121,9 @@ impl DiskPool {
                 .map(|index| start(format!("disk-{kind}-{index}"), serve))
                 .collect()
         };
-        let lanes = Lanes::new(config.writers.max(1));
-        let writers = several("write", config.writers.max(1) + 1)?;
+        let by_bucket = config.writers.max(1);
+        let lanes = Lanes::new(by_bucket);
+        let writers = several("write", by_bucket + 1)?;
         let readers = several("read", config.readers.max(1))?;
         let last = start("disk-last".to_owned(), serve_last)?;
         let mode = Mode::Threads {

@@ -188,8 +188,7 @@ impl PackedDisk {
         }
     }
 
-    pub(super) fn is_for_packs(&self, closing: &Closing) -> bool {
-        let layout = ShareLayout::new(*closing.file.ueb.geometry());
+    pub(super) fn is_for_packs(&self, layout: &ShareLayout) -> bool {
         self.fills_packs && layout.share_file_bytes() <= SHARE_BYTES_MAX
     }
 
@@ -207,7 +206,7 @@ impl PackedDisk {
         if let Some(file) = self.packed(*share, damage)? {
             return Ok(Putting::Done(DiskDone::Exists { file }));
         }
-        if !self.is_for_packs(closing) {
+        if !self.is_for_packs(&layout) {
             return self.files.work(op, turn, damage).map(Putting::Done);
         }
         if let Some(file) = self.files.existing(*share, damage)? {

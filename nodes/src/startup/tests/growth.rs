@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::time::Instant;
 
-use truckee_actors::clock::thread_cpu;
+use truckee_actors::clock::{process_cpu, thread_cpu};
 
 use super::*;
 
@@ -16,15 +16,6 @@ const FILES: usize = 3_000;
 const FILE_BYTES: usize = 1 << 10;
 const LARGE_FILES: usize = 8;
 const LARGE_BYTES: usize = 16 << 20;
-
-/// CPU time of all threads so far, also of those that have ended.
-fn process_cpu() -> Duration {
-    let burned = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(
-        burned.tv_sec.try_into().unwrap(),
-        burned.tv_nsec.try_into().unwrap(),
-    )
-}
 
 struct Grid {
     nodes: Vec<Running>,
@@ -103,14 +94,15 @@ impl Client {
     }
 }
 
-/// What all threads but the client's take for so many operations and all that they lead to within some time, beyond what they take at rest.
-async fn cost<C: Send + 'static>(
+/// What all threads but the client's take for so many operations and all that they lead to within some time, beyond what they
+/// take at rest.
+async fn cost(
     at_rest: Duration,
     operations: usize,
     leads_to: Duration,
-    mut client: C,
-    work: impl FnOnce(&mut C) + Send + 'static,
-) -> (C, Duration) {
+    mut client: Client,
+    work: impl FnOnce(&mut Client) + Send + 'static,
+) -> (Client, Duration) {
     let (begun, before) = (Instant::now(), process_cpu());
     let worked = tokio::task::spawn_blocking(move || {
         let before = thread_cpu();
