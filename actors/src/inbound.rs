@@ -234,6 +234,7 @@ impl Router {
             | RequestKind::GetStatus
             | RequestKind::GetInventory
             | RequestKind::ListShares
+            | RequestKind::ListAdded
             | RequestKind::RenewLeases => &self.shares,
         };
         match handler {

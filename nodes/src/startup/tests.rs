@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::*;
+use crate::http::port::NodeView as _;
 use crate::init::{InitExtra, InitSpec, init_node};
 
 mod growth;
@@ -116,4 +117,35 @@ async fn a_node_that_nobody_admits_is_alive_but_not_ready() {
         (None, None)
     );
     running.stop(config.limits.drain).await;
+}
+
+#[actix_web::test]
+async fn storage_nodes_do_not_ask_each_other_how_full_they_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let (mut nodes, mut invites) = (Vec::new(), Vec::new());
+    for (name, role) in [
+        ("introducer", Role::Introducer),
+        ("one", Role::Storage),
+        ("other", Role::Storage),
+        ("gateway", Role::Gateway),
+    ] {
+        let mut spec = InitSpec::new(&temp.path().join(name), name, &[role]);
+        spec.invites.clone_from(&invites);
+        spec.gateway_listen = (role == Role::Gateway).then(|| "127.0.0.1:0".parse().unwrap());
+        init_node(&spec).unwrap();
+        let (dir, config) = (NodeDir::new(&spec.dir), Config::load(&spec.dir).unwrap());
+        let node = start(&dir, &config).await.unwrap();
+        invites.extend(node.run_file().invite.clone());
+        nodes.push(node);
+    }
+    let knows = |node: &Running| node.view.storage().len();
+    let is_ready = |node: &Running| node.view.snapshot().unready.is_none();
+    // Who asks does so first when it starts, and until it is ready again and again.
+    while knows(&nodes[0]) < 2 || knows(&nodes[3]) < 2 || !nodes[1..3].iter().all(is_ready) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((knows(&nodes[1]), knows(&nodes[2])), (0, 0));
+    for node in nodes.into_iter().rev() {
+        node.stop(Duration::from_secs(5)).await;
+    }
 }

@@ -3,14 +3,17 @@
 //! Every bucket of storage indexes has one *keeper* at a time: of the storage nodes that answer, the one that [`rank`] puts
 //! first. In rounds each node asks all others how often each of their buckets changed ([`Inventory`], 4 KiB a node). Of the
 //! buckets that it keeps, it lists those of which something changed since they were found whole, at all nodes at once,
-//! and merges the pages; so every file with a missing share meets exactly one node that sees all that is left of it.
+//! and merges the pages; so every file with a missing share meets exactly one node that sees all that is left of it. Where
+//! nothing but new shares came, it asks for these first ([`additions`]).
 //!
-//! States of the machine: *resting* (until the next round), *surveying* (inventories are asked for), *listing* (one bucket
-//! after the other). Beside that, repairs that were begun.
+//! States of the machine: *resting* (until the next round), *surveying* (inventories are asked for), *adding* (what came is
+//! asked for), *listing* (one bucket after the other). Beside that, repairs that were begun.
 //!
 //! The rules, each with its test:
-//! - Cost: a round in which nothing changed is one request to each node. A bucket that changed costs 19 bytes for each share
-//!   in it. No request is ever made for a single file but its repair. Lists are asked for at a bounded rate.
+//! - Cost: a round in which nothing changed is one request to each node. A new file that is whole costs one request more to each
+//!   of its holders, or a part of one. A bucket that changed in any other way costs 19 bytes for each share in it, and so does,
+//!   once an hour, one into which files came. No request is ever made for a single file but its repair. Lists are asked for at a
+//!   bounded rate.
 //! - What a node holds that does not answer is not known. Within the grace time after its last answer each such node is
 //!   presumed to hold one of the missing shares of each file, unless so few are left that waiting is worse
 //!   ([`verdict::is_urgent`]). After it, or once it is no member any more, it counts for nothing.
@@ -26,9 +29,10 @@
 //! - Two nodes that see the mesh differently may both keep a bucket, or repair the same file; that costs work and does no
 //!   harm. That none keeps it cannot be: a node that answers nobody's questions but asks is its own keeper.
 //!
-//! Bounded: one page of each node in memory, short files ([`FILES_MAX`]; more are found again by later rounds), requests out.
+//! Bounded: one page of each node, or what came in a round, in memory; short files ([`FILES_MAX`]; more are found again by later rounds), requests out.
 //! Not promised: that what nodes say they hold is there; the repair finds that out, and the scrubber of that node.
 
+mod additions;
 mod evacuation;
 mod files;
 mod listing;
@@ -52,6 +56,7 @@ use truckee_grid::ids::{NodeId, StorageIndex};
 use truckee_grid::placement::Candidate;
 use truckee_wire::message::{Lane, Request, Response};
 
+use self::additions::Additions;
 pub use self::evacuation::EvacuationReport;
 use self::evacuation::{Evacuation, Look};
 use self::files::ShortFiles;
@@ -158,6 +163,7 @@ pub enum Repaired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Inventory { node: NodeId },
+    Additions { node: NodeId },
     Page { node: NodeId },
 }
 
@@ -165,6 +171,7 @@ enum Purpose {
 enum Phase {
     Resting,
     Surveying { out: usize, since: Mono },
+    Adding(Box<Additions>),
     Listing(Box<Listing>),
 }
 
@@ -271,7 +278,7 @@ impl Healer {
         }
         let phase = match &self.phase {
             Phase::Resting => Some(self.round_at),
-            Phase::Surveying { .. } => None,
+            Phase::Surveying { .. } | Phase::Adding(_) => None,
             Phase::Listing(listing) => listing.wants_to_ask().then_some(self.list_at),
         };
         let repairs = self.may_begin().then(|| self.files.next_ready()).flatten();
@@ -305,6 +312,7 @@ impl Healer {
     fn on_verdict(&mut self, now: Mono, purpose: Purpose, verdict: transfer::Verdict) {
         match purpose {
             Purpose::Inventory { node } => self.on_inventory(now, node, verdict),
+            Purpose::Additions { node } => self.on_additions(now, node, verdict),
             Purpose::Page { node } => self.on_page(now, node, verdict),
         }
     }

@@ -18,6 +18,7 @@
 //! Order of use: any `handle_*` or command, then [`Store::poll_effect`] until it gives nothing, then
 //! [`Store::next_deadline`].
 
+mod change_log;
 mod config;
 mod done;
 mod draining;
@@ -40,6 +41,7 @@ use std::time::Duration;
 use truckee_grid::ids::{ShareNumber, StorageIndex, UploadId};
 use truckee_wire::message::{Failure, FailureCode, FileFacts, NodeStatus, Request, Response};
 
+pub use self::change_log::ChangeLog;
 pub use self::config::{Aborted, Corrupt, Limits, StartSpace, StoreConfig, StoreReport};
 use self::inventory::Changes;
 use self::lease::Renewal;
@@ -274,6 +276,10 @@ impl Store {
                 self.answer(asked.ticket, Response::Inventory(inventory));
             }
             Request::ListShares(list) => self.list_shares(asked.ticket, list),
+            Request::ListAdded(list) => {
+                let added = self.changes.log().list_added(&list);
+                self.answer(asked.ticket, Response::AddedListed(added));
+            }
             Request::RenewLeases(renew) => self.renew_leases(now, asked, renew.sis),
             Request::GetStatus => self.answer(asked.ticket, Response::NodeStatus(self.status(now))),
             Request::KeepShare(_)

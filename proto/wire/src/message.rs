@@ -9,7 +9,9 @@ use bytes::Bytes;
 use crate::convert::{ConvertError, rows_bytes, rows_from_payload, rows_to_payload};
 
 pub use self::drive::{ChangeTaken, CommitChange, GetRows, RowChange, RowsGot};
-pub use self::inventory::{Inventory, ListShares, ListedShare, SharePlace, SharesListed};
+pub use self::inventory::{
+    AddedListed, Inventory, ListAdded, ListShares, ListedShare, SharePlace, SharesListed, Span,
+};
 pub use self::lease::{LeasesRenewed, RenewLeases};
 pub use self::link::{
     FAILURE_TEXT_BYTES_MAX, Failure, FailureCode, Goodbye, GoodbyeReason, Hello, Lane, PROTOCOL_VERSION,
@@ -55,6 +57,8 @@ pub enum Request {
     GetInventory,
     /// Which shares of a bucket do you hold?
     ListShares(ListShares),
+    /// Which shares came into these buckets since?
+    ListAdded(ListAdded),
     /// Keep your shares of these files for another term.
     RenewLeases(RenewLeases),
     /// I am about to part with my copy of this share: do you keep yours?
@@ -94,6 +98,8 @@ pub enum RequestKind {
     GetInventory,
     /// [`Request::ListShares`]
     ListShares,
+    /// [`Request::ListAdded`]
+    ListAdded,
     /// [`Request::RenewLeases`]
     RenewLeases,
     /// [`Request::KeepShare`]
@@ -139,6 +145,8 @@ pub enum Response {
     Inventory(Inventory),
     /// To [`Request::ListShares`].
     SharesListed(SharesListed),
+    /// To [`Request::ListAdded`].
+    AddedListed(AddedListed),
     /// To [`Request::RenewLeases`].
     LeasesRenewed(LeasesRenewed),
     /// To [`Request::KeepShare`].
@@ -172,6 +180,7 @@ impl Request {
             Request::GetStatus => RequestKind::GetStatus,
             Request::GetInventory => RequestKind::GetInventory,
             Request::ListShares(_) => RequestKind::ListShares,
+            Request::ListAdded(_) => RequestKind::ListAdded,
             Request::RenewLeases(_) => RequestKind::RenewLeases,
             Request::KeepShare(_) => RequestKind::KeepShare,
             Request::Join(_) => RequestKind::Join,
@@ -242,6 +251,7 @@ impl Response {
             Response::NodeStatus(_) => RequestKind::GetStatus,
             Response::Inventory(_) => RequestKind::GetInventory,
             Response::SharesListed(_) => RequestKind::ListShares,
+            Response::AddedListed(_) => RequestKind::ListAdded,
             Response::LeasesRenewed(_) => RequestKind::RenewLeases,
             Response::ShareKept { .. } => RequestKind::KeepShare,
             Response::Joined(_) => RequestKind::Join,
@@ -296,7 +306,7 @@ impl Response {
 
 impl RequestKind {
     /// Every kind, in the order of the schema.
-    pub const ALL: [RequestKind; 17] = [
+    pub const ALL: [RequestKind; 18] = [
         RequestKind::FindShares,
         RequestKind::OpenShare,
         RequestKind::WriteBlock,
@@ -307,6 +317,7 @@ impl RequestKind {
         RequestKind::GetStatus,
         RequestKind::GetInventory,
         RequestKind::ListShares,
+        RequestKind::ListAdded,
         RequestKind::RenewLeases,
         RequestKind::KeepShare,
         RequestKind::Join,
@@ -329,6 +340,7 @@ impl RequestKind {
             RequestKind::GetStatus => "get_status",
             RequestKind::GetInventory => "get_inventory",
             RequestKind::ListShares => "list_shares",
+            RequestKind::ListAdded => "list_added",
             RequestKind::RenewLeases => "renew_leases",
             RequestKind::KeepShare => "keep_share",
             RequestKind::Join => "join",

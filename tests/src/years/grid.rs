@@ -2,42 +2,45 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use truckee_engine::store::ChangeLog;
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::{NodeId, ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
 use truckee_wire::message::limits::LISTED_MAX;
-use truckee_wire::message::{Inventory, ListShares, ListedShare, SharePlace, SharesListed};
+use truckee_wire::message::{
+    AddedListed, Inventory, ListAdded, ListShares, ListedShare, SharePlace, SharesListed,
+};
 
 use crate::sim::rng::Rng;
 
 /// The disk of a node.
 #[derive(Debug)]
 pub struct Disk {
-    /// New at each start of the node.
-    pub epoch: u64,
-    changes: Vec<u32>,
+    changes: ChangeLog,
     buckets: Vec<BTreeSet<SharePlace>>,
 }
 
 impl Disk {
     fn new(epoch: u64) -> Disk {
         Disk {
-            epoch,
-            changes: vec![0; Bucket::COUNT],
+            changes: ChangeLog::new(epoch),
             buckets: vec![BTreeSet::new(); Bucket::COUNT],
         }
     }
 
-    fn store(&mut self, place: SharePlace) -> bool {
-        let bucket = Bucket::of(&place.si).index();
-        let new = self.buckets[bucket].insert(place);
-        self.changes[bucket] += u32::from(new);
+    fn store(&mut self, place: SharePlace, coding: Coding) -> bool {
+        let new = self.buckets[Bucket::of(&place.si).index()].insert(place);
+        if new {
+            self.changes.share_came(ListedShare { place, coding });
+        }
         new
     }
 
     fn remove(&mut self, place: &SharePlace) {
-        let bucket = Bucket::of(&place.si).index();
-        self.changes[bucket] += u32::from(self.buckets[bucket].remove(place));
+        let bucket = Bucket::of(&place.si);
+        if self.buckets[bucket.index()].remove(place) {
+            self.changes.changed(bucket);
+        }
     }
 
     fn shares(&self) -> impl Iterator<Item = &SharePlace> {
@@ -48,19 +51,27 @@ impl Disk {
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         Inventory {
-            epoch: self.epoch,
-            changes: self.changes.clone(),
+            epoch: self.changes.epoch(),
+            changes: self.changes.counts().to_vec(),
             accepts_shares: true,
             draining: false,
         }
     }
 
+    /// The answer to `ListAdded`.
+    #[must_use]
+    pub fn added(&self, list: &ListAdded) -> AddedListed {
+        self.changes.list_added(list)
+    }
+
     /// The answer to `ListShares`.
     #[must_use]
     pub fn page(&self, list: &ListShares, coding: Coding) -> SharesListed {
-        let bucket = list.bucket.index();
         let behind = |place: &&SharePlace| list.after.is_none_or(|after| **place > after);
-        let places = self.buckets[bucket].iter().filter(behind).take(LISTED_MAX);
+        let places = self.buckets[list.bucket.index()]
+            .iter()
+            .filter(behind)
+            .take(LISTED_MAX);
         let shares: Vec<ListedShare> = places
             .map(|place| ListedShare {
                 place: *place,
@@ -69,8 +80,8 @@ impl Disk {
             .collect();
         let next = (shares.len() == LISTED_MAX).then(|| shares.last().map(|last| last.place));
         SharesListed {
-            epoch: self.epoch,
-            changes: self.changes[bucket],
+            epoch: self.changes.epoch(),
+            changes: self.changes.count(list.bucket),
             shares,
             next: next.flatten(),
         }
@@ -127,13 +138,13 @@ impl Grid {
             return false;
         };
         copies.insert((node, place.share));
-        self.disks[node].store(place)
+        self.disks[node].store(place, self.coding)
     }
 
     /// The node starts: what its inventory says counts from here.
     pub fn start(&mut self, node: usize) {
         self.epochs += 1;
-        self.disks[node].epoch = self.epochs;
+        self.disks[node].changes = ChangeLog::new(self.epochs);
     }
 
     /// A disk is replaced by an empty one. Gives the files that it held shares of.

@@ -246,6 +246,7 @@ impl World<'_> {
         Ok(match request {
             Request::GetInventory => Response::Inventory(disk.inventory()),
             Request::ListShares(list) => Response::SharesListed(disk.page(list, self.params.coding)),
+            Request::ListAdded(list) => Response::AddedListed(disk.added(list)),
             other => panic!("{other:?} is nothing that a healer asks"),
         })
     }

@@ -1,10 +1,12 @@
 //! Unfinished shares: made, filled block by block, finished or thrown away. Owns the way to durability.
 
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use rustix::fs::{Advice, fadvise};
 use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, IncomingId, ShareId};
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::Hash;
@@ -21,7 +23,13 @@ pub(super) struct Incoming {
     header: ShareHeader,
     /// Bytes that stand; a failed write is cut back to this.
     length: u64,
+    /// Bytes of them that the system has been told to write to the disk.
+    begun: u64,
 }
+
+/// The system begins to write a long share to the disk while further blocks are on their way, so much at a time: the sync at its
+/// end, for which its uploader waits, then has less than twice that left to do.
+const WRITTEN_AT_ONCE_BYTES: u64 = 2 * 1024 * 1024;
 
 impl FileDisk {
     pub(super) fn create(
@@ -59,6 +67,7 @@ impl FileDisk {
             path,
             header,
             length: 0,
+            begun: 0,
         }));
         self.incoming_table().insert(incoming, Arc::clone(&begun));
         let written = self.extend(&begun, &header.encode());
@@ -78,7 +87,11 @@ impl FileDisk {
     fn extend(&self, unfinished: &Mutex<Incoming>, bytes: &[u8]) -> Result<(), Trouble> {
         let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         let Incoming {
-            file, path, length, ..
+            file,
+            path,
+            length,
+            begun,
+            ..
         } = &mut *guard;
         if let Err(error) = self.steps.write(file, path, bytes) {
             // The next write would go behind the torn one: back to what stands. If even that fails, the share is
@@ -91,6 +104,10 @@ impl FileDisk {
             return Err(error.into());
         }
         *length += bytes.len() as u64;
+        if *length - *begun >= WRITTEN_AT_ONCE_BYTES {
+            begin_writing(file, *begun, *length - *begun);
+            *begun = *length;
+        }
         Ok(())
     }
 
@@ -188,6 +205,14 @@ impl FileDisk {
             .get(&incoming)
             .cloned()
             .ok_or(Trouble::Plain(DiskFault::NotFound))
+    }
+}
+
+/// Has the system begin to write a part of a file to the disk, without waiting for it. On Linux that is the first thing that it
+/// does with pages which will not be needed; those that are not written yet it keeps. A wish: only the sync makes anything durable.
+fn begin_writing(file: &File, from: u64, bytes: u64) {
+    if let Err(error) = fadvise(file, from, NonZeroU64::new(bytes), Advice::DontNeed) {
+        tracing::debug!(%error, "the system writes a share when it is finished, and not before");
     }
 }
 

@@ -60,6 +60,12 @@ impl Lanes {
         }
     }
 
+    /// Operations that have a place.
+    #[cfg(test)]
+    pub(super) fn operations(&self) -> usize {
+        self.buckets().iter().map(|busy| busy.operations).sum()
+    }
+
     fn buckets(&self) -> MutexGuard<'_, Vec<Busy>> {
         // Held only for a moment of counting, which leaves it whole.
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)

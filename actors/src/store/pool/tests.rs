@@ -251,5 +251,10 @@ fn a_full_queue_refuses_and_reads_overtake_writes() {
             Ok(DiskDone::Gone { file_bytes: 0 })
         );
     }
+    let Mode::Threads { lanes, .. } = pool.mode.as_ref() else {
+        panic!("it has threads");
+    };
+    // Of one that was refused too: a place that is kept holds its bucket on a thread for ever.
+    assert_eq!(lanes.operations(), 0);
     pool.join();
 }

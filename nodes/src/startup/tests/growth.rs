@@ -34,7 +34,11 @@ impl Grid {
             spec.invites.clone_from(&invites);
             spec.gateway_listen = (role == Role::Gateway).then(|| "127.0.0.1:0".parse().unwrap());
             init_node(&spec).unwrap();
-            let config = Config::load(&spec.dir).unwrap();
+            let mut config = Config::load(&spec.dir).unwrap();
+            // For an hour after nodes came all look for shares that belong there: no operation leads to that.
+            if let Some(heal) = &mut config.heal {
+                heal.placing_every = None;
+            }
             let node = start(&NodeDir::new(&spec.dir), &config).await.unwrap();
             invites.extend(node.run_file().invite.clone());
             nodes.push(node);
@@ -94,6 +98,20 @@ impl Client {
     }
 }
 
+/// CPU time of one operation, in milliseconds.
+struct Cost {
+    /// While the client works.
+    meanwhile: f64,
+    /// In the time after it that was asked for: what an upload leads to.
+    afterwards: f64,
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} + {:.2}", self.meanwhile, self.afterwards)
+    }
+}
+
 /// What all threads but the client's take for so many operations and all that they lead to within some time, beyond what they
 /// take at rest.
 async fn cost(
@@ -102,7 +120,9 @@ async fn cost(
     leads_to: Duration,
     mut client: Client,
     work: impl FnOnce(&mut Client) + Send + 'static,
-) -> (Client, Duration) {
+) -> (Client, Cost) {
+    let rest_of = |time: Duration| at_rest.as_secs_f64() * time.as_secs_f64() / REST.as_secs_f64();
+    let of_each = |seconds: f64| 1000.0 * seconds / operations as f64;
     let (begun, before) = (Instant::now(), process_cpu());
     let worked = tokio::task::spawn_blocking(move || {
         let before = thread_cpu();
@@ -110,10 +130,15 @@ async fn cost(
         (client, thread_cpu() - before)
     });
     let (client, of_client) = worked.await.unwrap();
+    let meanwhile = (process_cpu() - before - of_client).as_secs_f64() - rest_of(begun.elapsed());
+    let (begun, before) = (Instant::now(), process_cpu());
     tokio::time::sleep(leads_to).await;
-    let rest = at_rest.mul_f64(begun.elapsed().as_secs_f64() / REST.as_secs_f64());
-    let took = (process_cpu() - before).saturating_sub(of_client + rest);
-    (client, took / operations as u32)
+    let afterwards = (process_cpu() - before).as_secs_f64() - rest_of(begun.elapsed());
+    let cost = Cost {
+        meanwhile: of_each(meanwhile),
+        afterwards: of_each(afterwards),
+    };
+    (client, cost)
 }
 
 /// Takes a quarter of an hour. For figures that mean something nothing else may run.
@@ -127,41 +152,28 @@ async fn what_an_operation_costs_as_a_grid_grows() {
         let before = process_cpu();
         tokio::time::sleep(REST).await;
         let at_rest = process_cpu() - before;
-        let client = Client {
+        let each = at_rest.as_secs_f64() / REST.as_secs_f64() / storage_nodes as f64;
+        println!(
+            "{storage_nodes} storage nodes: at rest {:.3} % of a core for each; ms of CPU, meanwhile + afterwards:",
+            100.0 * each
+        );
+        let mut client = Client {
             agent: ureq::Agent::new_with_defaults(),
             gateway: grid.gateway.clone(),
             caps: Vec::new(),
         };
-        let nothing = Duration::ZERO;
-        let mut costs = Vec::new();
-        let (client, put) = cost(at_rest, FILES, REST, client, |client| {
-            client.put(FILES, FILE_BYTES);
-        })
-        .await;
-        let (client, got) = cost(at_rest, FILES, nothing, client, |client| {
-            client.get(FILE_BYTES);
-        })
-        .await;
-        costs.extend([put, got]);
-        let store = |client: &mut Client| {
-            client.put(LARGE_FILES, LARGE_BYTES);
-        };
-        let (client, put) = cost(at_rest, LARGE_FILES, REST, client, store).await;
-        let (_, got) = cost(at_rest, LARGE_FILES, nothing, client, |client| {
-            client.get(LARGE_BYTES);
-        })
-        .await;
-        costs.extend([put, got]);
-        let milliseconds: Vec<String> = costs
-            .iter()
-            .map(|cost| format!("{:.2}", 1000.0 * cost.as_secs_f64()))
-            .collect();
-        let each = at_rest.as_secs_f64() / REST.as_secs_f64() / storage_nodes as f64;
-        let costs = milliseconds.join(" / ");
-        println!(
-            "{storage_nodes} storage nodes: at rest {:.3} % of a core for each; ms of CPU for PUT and GET of 1 KiB, of 16 MiB: {costs}",
-            100.0 * each
-        );
+        for (files, bytes) in [(FILES, FILE_BYTES), (LARGE_FILES, LARGE_BYTES)] {
+            let (stored, put) = cost(at_rest, files, REST, client, move |client| {
+                client.put(files, bytes);
+            })
+            .await;
+            let (read, get) = cost(at_rest, files, Duration::ZERO, stored, move |client| {
+                client.get(bytes);
+            })
+            .await;
+            client = read;
+            println!("{} KiB: PUT {put}, GET {get}", bytes >> 10);
+        }
         grid.stop().await;
     }
 }

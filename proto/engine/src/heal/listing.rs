@@ -34,6 +34,7 @@ const OWN_PAGE_COST: u32 = 10;
 pub(super) struct Listing {
     bucket: Bucket,
     look: Look,
+    begun: Mono,
     /// Whether this node keeps the bucket, or only wants to know what became of its own shares.
     kept: bool,
     draining: BTreeSet<NodeId>,
@@ -81,6 +82,7 @@ impl Healer {
         self.phase = Phase::Listing(Box::new(Listing {
             bucket,
             look,
+            begun: now,
             kept: look == Look::All && self.members.keeps(bucket),
             draining: self.members.draining(),
             merge: Merge::new(present),
@@ -242,6 +244,7 @@ impl Healer {
         if listing.short.is_empty() && listing.tally.unreadable == 0 {
             let presumed = listing.tally.presumed > 0;
             let settled = Settled {
+                listed_at: listing.begun,
                 marks: listing.marks,
                 spare_nodes: listing.spare_nodes,
                 presumed_nodes: if presumed { listing.away } else { 0 },

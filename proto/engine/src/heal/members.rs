@@ -6,8 +6,9 @@ use std::time::Duration;
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::NodeId;
 use truckee_grid::placement::Candidate;
-use truckee_wire::message::Inventory;
+use truckee_wire::message::{Inventory, Span};
 
+use super::additions::Change;
 use crate::time::Mono;
 
 /// Where a node stands in the order in which nodes keep a bucket: the least one that answers keeps it. Spreads the buckets
@@ -24,12 +25,18 @@ pub fn rank(bucket: Bucket, id: &NodeId) -> (u64, NodeId) {
     (mixed ^ (mixed >> 31), *id)
 }
 
+/// A bucket that keeps changing is listed so often, though all that changes is that whole files come: a list also finds what went
+/// and was counted by nobody.
+pub(super) const LISTED_AGAIN_AFTER: Duration = Duration::from_secs(3600);
+
 /// A node, and the epoch and count of a bucket there.
 pub(super) type Mark = (NodeId, u64, u32);
 
 /// As of when a bucket needed nothing, and what that rests on.
 #[derive(Debug)]
 pub(super) struct Settled {
+    /// When the list of it was begun from which most of this is known.
+    pub(super) listed_at: Mono,
     /// All nodes that were asked.
     pub(super) marks: Vec<Mark>,
     /// So many of them may be away before a file is in danger.
@@ -38,6 +45,17 @@ pub(super) struct Settled {
     pub(super) presumed_nodes: usize,
     /// Of those that were asked, the ones that were being emptied.
     pub(super) draining: BTreeSet<NodeId>,
+}
+
+/// Whether something is to be done for a bucket.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// Nothing.
+    Settled,
+    /// Nothing was, but at these nodes it has changed since.
+    Changed(Vec<Change>),
+    /// It has to be listed.
+    Unknown,
 }
 
 #[derive(Debug)]
@@ -192,30 +210,54 @@ impl Members {
     /// Whether there is nothing to do for the bucket and that is so still: all nodes that were asked then answer and say that
     /// nothing has changed, but for some that may come back, so few that no file gets into danger; nobody came who may
     /// hold more; and those whose shares were presumed to be there may still come back.
-    pub(super) fn is_settled(&self, bucket: Bucket, now: Mono) -> bool {
+    pub(super) fn standing(&self, bucket: Bucket, now: Mono) -> Standing {
         let Some(settled) = self.settled.get(&bucket) else {
-            return false;
+            return Standing::Unknown;
         };
         if self.draining() != settled.draining {
-            return false;
+            return Standing::Unknown;
         }
         let known = |id: &NodeId| settled.marks.iter().any(|(marked, ..)| marked == id);
         if !self.present().all(|member| known(&member.id)) {
-            return false;
+            return Standing::Unknown;
         }
-        let mut away = 0;
-        for (id, epoch, count) in &settled.marks {
-            let Some(known) = self.all.get(id) else {
-                return false;
+        let (mut away, mut changes) = (0, Vec::new());
+        for &(node, epoch, after) in &settled.marks {
+            let Some(known) = self.all.get(&node) else {
+                return Standing::Unknown;
             };
             match &known.inventory {
-                Some(said) if (said.epoch, count_of(said, bucket)) == (*epoch, *count) => {}
-                Some(_) => return false,
+                Some(said) if said.epoch == epoch => {
+                    let until = count_of(said, bucket);
+                    let span = Span { bucket, after, until };
+                    changes.extend((until != after).then_some(Change { node, epoch, span }));
+                }
                 None if known.is_in_grace(now, self.grace) => away += 1,
-                None => return false,
+                _ => return Standing::Unknown,
             }
         }
-        away <= settled.spare_nodes && self.in_grace(now) >= away + settled.presumed_nodes
+        if away > settled.spare_nodes || self.in_grace(now) < away + settled.presumed_nodes {
+            Standing::Unknown
+        } else if changes.is_empty() {
+            Standing::Settled
+        } else if now >= settled.listed_at + LISTED_AGAIN_AFTER {
+            Standing::Unknown
+        } else {
+            Standing::Changed(changes)
+        }
+    }
+
+    /// What came is whole too: as of these counts there is nothing to do for the bucket.
+    pub(super) fn settle_anew(&mut self, bucket: Bucket, changes: &[Change], spare_nodes: usize) {
+        let Some(settled) = self.settled.get_mut(&bucket) else {
+            return;
+        };
+        settled.spare_nodes = settled.spare_nodes.min(spare_nodes);
+        for (node, _, count) in &mut settled.marks {
+            if let Some(change) = changes.iter().find(|change| change.node == *node) {
+                *count = change.span.until;
+            }
+        }
     }
 
     /// There is nothing to do for the bucket.

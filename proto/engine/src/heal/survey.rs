@@ -6,7 +6,9 @@ use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::NodeId;
 use truckee_wire::message::{Request, Response};
 
+use super::additions::Additions;
 use super::evacuation::Look;
+use super::members::Standing;
 use super::misplaced::Places;
 use super::{Healer, Phase, Purpose};
 use crate::time::Mono;
@@ -83,24 +85,33 @@ impl Healer {
         self.report.nodes_in_grace = self.members.in_grace(now) as u64;
         self.watch_evacuation(since);
         let turns = self.take_turns(now);
+        let mut additions = Additions::default();
         for bucket in Bucket::all() {
+            let watch = self.evacuation.as_ref();
+            let watch = watch.and_then(|watch| watch.look(bucket, &self.members));
+            let turn = turns.contains(&bucket).then_some(Look::Own);
+            let look = watch.or(turn);
             let look = if !self.members.keeps(bucket) {
                 self.members.forget(bucket);
                 self.tallies.remove(&bucket);
                 self.files.retain_in(bucket, |_| false);
-                None
+                look
             } else {
-                (!self.members.is_settled(bucket, now)).then_some(Look::All)
+                match self.members.standing(bucket, now) {
+                    Standing::Settled => look,
+                    Standing::Changed(changes) if look.is_none() => {
+                        additions.changed(bucket, changes);
+                        None
+                    }
+                    Standing::Changed(_) | Standing::Unknown => Some(Look::All),
+                }
             };
-            let watch = || self.evacuation.as_ref()?.look(bucket, &self.members);
-            let turn = || turns.contains(&bucket).then_some(Look::Own);
-            let look = look.or_else(watch).or_else(turn);
             self.to_list.extend(look.map(|look| (bucket, look)));
         }
         // A node's patience ends: what it held is to be made again then, not a round later.
         if let Some(end) = self.members.next_grace_end(now) {
             self.round_at = self.round_at.min(end);
         }
-        self.next_bucket(now);
+        self.ask_what_came(now, additions);
     }
 }

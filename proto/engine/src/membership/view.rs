@@ -324,9 +324,10 @@ fn may(roles: Roles, kind: RequestKind) -> bool {
             .iter()
             .any(|role| roles.contains(*role)),
         // What a node holds as a whole is for those who keep it whole.
-        RequestKind::GetInventory | RequestKind::ListShares | RequestKind::KeepShare => {
-            roles.contains(Role::Storage)
-        }
+        RequestKind::GetInventory
+        | RequestKind::ListShares
+        | RequestKind::ListAdded
+        | RequestKind::KeepShare => roles.contains(Role::Storage),
         // Directories are for people, who come by a gateway.
         RequestKind::GetRows | RequestKind::CommitChange => roles.contains(Role::Gateway),
         // Who keeps files for people knows which are still wanted.

@@ -1,9 +1,7 @@
 //! What the store holds as a whole, for storage nodes that look for files with missing shares: how often each bucket has
-//! changed since the process began, and pages of what is in one.
+//! changed since the process began, what came last ([`super::ChangeLog`]), and pages of what is in one.
 //!
-//! Only numbers are kept, one for each bucket, however much there is. A number says that the shares of a bucket may be
-//! others than before, not which: who wants to know lists the bucket. Not promised: that a share which vanished behind the
-//! disk's back, or which nobody has found to be damaged yet, is counted.
+//! Not promised: that a share which vanished behind the disk's back, or which nobody has found to be damaged yet, is counted.
 
 use std::collections::BTreeMap;
 
@@ -12,37 +10,69 @@ use truckee_wire::message::{
     Failure, FailureCode, Inventory, ListShares, ListedShare, Response, SharePlace, SharesListed,
 };
 
+use super::change_log::ChangeLog;
 use super::types::{DiskDone, DiskFault, DiskOp, DiskReply, DiskToken, Holding, Listing, ShareId, Ticket};
 use super::{Pending, RETRY_DISK, Store};
 use crate::time::Mono;
 
-/// How often the shares of each bucket changed.
+/// What an operation may do to a bucket.
+#[derive(Clone, Copy, Debug)]
+enum May {
+    /// Store this share there.
+    Store(ListedShare),
+    /// Change it in another way.
+    Change(Bucket),
+    /// Find it changed.
+    Look(Bucket),
+}
+
+impl May {
+    fn of(op: &DiskOp) -> Option<May> {
+        match op {
+            DiskOp::Finish { share, closing, .. } | DiskOp::Put { share, closing, .. } => {
+                let coding = closing.file.ueb.coding();
+                let place = (*share).into();
+                Some(May::Store(ListedShare { place, coding }))
+            }
+            read if read.only_reads() => read.bucket().map(May::Look),
+            write => write.bucket().map(May::Change),
+        }
+    }
+
+    fn bucket(&self) -> Bucket {
+        match self {
+            May::Store(share) => Bucket::of(&share.place.si),
+            May::Change(bucket) | May::Look(bucket) => *bucket,
+        }
+    }
+}
+
+/// Counts what disk operations change.
 #[derive(Debug)]
 pub(super) struct Changes {
-    epoch: u64,
-    counts: Vec<u32>,
-    /// Operations under way that may change what is in a bucket, or find it changed.
-    under_way: BTreeMap<DiskToken, Bucket>,
+    log: ChangeLog,
+    under_way: BTreeMap<DiskToken, May>,
 }
 
 impl Changes {
-    /// `epoch` must not be 0 and not be drawn twice.
+    /// `epoch` as for [`ChangeLog::new`].
     pub(super) fn new(epoch: u64) -> Changes {
         Changes {
-            epoch: epoch.max(1),
-            counts: vec![0; Bucket::COUNT],
+            log: ChangeLog::new(epoch),
             under_way: BTreeMap::new(),
         }
     }
 
+    pub(super) fn log(&self) -> &ChangeLog {
+        &self.log
+    }
+
     pub(super) fn begin(&mut self, token: DiskToken, op: &DiskOp) {
-        if let Some(bucket) = op.bucket() {
-            self.under_way.insert(token, bucket);
-        }
+        self.under_way.extend(May::of(op).map(|may| (token, may)));
     }
 
     pub(super) fn end(&mut self, token: DiskToken, reply: &DiskReply) {
-        let Some(bucket) = self.under_way.remove(&token) else {
+        let Some(may) = self.under_way.remove(&token) else {
             return;
         };
         let done = match &reply.result {
@@ -50,24 +80,25 @@ impl Changes {
             Ok(DiskDone::Gone { file_bytes }) => *file_bytes > 0,
             Ok(DiskDone::Emptied { gone }) => gone.shares > 0,
             Ok(DiskDone::Renewed { restored, .. }) => restored.shares > 0,
+            // It may have failed after its work was done, when that was to be made durable.
+            Err(DiskFault::Failed) => !matches!(may, May::Look(_)),
             _ => false,
         };
-        if done || reply.damage.shares > 0 {
-            let count = &mut self.counts[bucket.index()];
-            *count = count.wrapping_add(1);
+        match may {
+            May::Store(share) if reply.damage.shares == 0 && reply.result.is_ok() && done => {
+                self.log.share_came(share);
+            }
+            other if reply.damage.shares > 0 || done => self.log.changed(other.bucket()),
+            _ => {}
         }
-    }
-
-    fn of(&self, bucket: Bucket) -> u32 {
-        self.counts[bucket.index()]
     }
 }
 
 impl Store {
     pub(super) fn inventory(&self, now: Mono) -> Inventory {
         Inventory {
-            epoch: self.changes.epoch,
-            changes: self.changes.counts.clone(),
+            epoch: self.changes.log.epoch(),
+            changes: self.changes.log.counts().to_vec(),
             accepts_shares: self.status(now).accepts_shares,
             draining: self.draining,
         }
@@ -81,7 +112,7 @@ impl Store {
         }
         self.report.reads_in_flight += 1;
         // Taken before the disk looks: what changes meanwhile is then seen as a change.
-        let changes = self.changes.of(list.bucket);
+        let changes = self.changes.log.count(list.bucket);
         let op = DiskOp::List {
             bucket: list.bucket,
             after: list.after.map(ShareId::from),
@@ -100,7 +131,7 @@ impl Store {
                 ..
             })) => {
                 let listed = SharesListed {
-                    epoch: self.changes.epoch,
+                    epoch: self.changes.log.epoch(),
                     changes,
                     shares: holdings.iter().map(ListedShare::from).collect(),
                     next: next.map(SharePlace::from),

@@ -134,6 +134,14 @@ fn requests() -> Vec<Request> {
                 share: ShareNumber(7),
             }),
         }),
+        Request::ListAdded(ListAdded {
+            epoch: 9,
+            spans: vec![Span {
+                bucket: Bucket::of(&si),
+                after: 1,
+                until: 2,
+            }],
+        }),
         Request::RenewLeases(RenewLeases {
             sis: vec![si, StorageIndex([0xf0; 16])],
         }),
@@ -217,6 +225,16 @@ fn answers() -> Vec<Result<Response, Failure>> {
                 coding: Coding::new(3, 10).expect("valid"),
             }],
             next: None,
+        })),
+        Ok(Response::AddedListed(AddedListed {
+            shares: vec![ListedShare {
+                place: SharePlace {
+                    si: StorageIndex([1; 16]),
+                    share: ShareNumber(2),
+                },
+                coding: Coding::new(3, 10).expect("valid"),
+            }],
+            unknown: vec![Bucket::FIRST],
         })),
         Ok(Response::Joined(grant())),
         Ok(Response::RosterSynced(RosterSynced {

@@ -7,14 +7,20 @@ use truckee_grid::params::Coding;
 
 use super::share::{id_to_wire, share_from_wire, si_from_wire};
 use super::{ConvertError, array, at_most, within};
-use crate::message::limits::LISTED_MAX;
-use crate::message::{Inventory, ListShares, ListedShare, SharePlace, SharesListed};
+use crate::message::limits::{ADDED_MAX, LISTED_MAX};
+use crate::message::{
+    AddedListed, Inventory, ListAdded, ListShares, ListedShare, SharePlace, SharesListed, Span,
+};
 use crate::schema;
 
 /// Bytes of a listed share: storage index, number, k - 1, n - 1.
 const ROW_BYTES: usize = 19;
 /// Bytes of the count of a bucket.
 const COUNT_BYTES: usize = 4;
+/// Bytes of the name of a bucket in a row of several.
+const BUCKET_BYTES: usize = 2;
+/// Bytes of a span: bucket and two counts.
+const SPAN_BYTES: usize = BUCKET_BYTES + 2 * COUNT_BYTES;
 
 pub(super) fn inventory_to_wire(inventory: &Inventory) -> Result<schema::Inventory, ConvertError> {
     check_changes(COUNT_BYTES * inventory.changes.len())?;
@@ -69,12 +75,7 @@ pub(super) fn list_to_wire(list: &ListShares) -> Result<schema::ListShares, Conv
 }
 
 pub(super) fn list_from_wire(list: &schema::ListShares) -> Result<ListShares, ConvertError> {
-    let bucket = Bucket::from_index(list.bucket as usize).ok_or(ConvertError::OutOfRange {
-        field: "bucket",
-        got: list.bucket.into(),
-        min: 0,
-        max: Bucket::COUNT as u64 - 1,
-    })?;
+    let bucket = bucket_from_wire(list.bucket)?;
     let after = place_from_wire("after_share", &list.after_si, list.after_share)?;
     check_place(bucket, after)?;
     Ok(ListShares { bucket, after })
@@ -91,40 +92,54 @@ fn check_place(bucket: Bucket, after: Option<SharePlace>) -> Result<(), ConvertE
 
 pub(super) fn listed_to_wire(listed: &SharesListed) -> Result<schema::SharesListed, ConvertError> {
     check_listed(listed)?;
-    let mut shares = BytesMut::with_capacity(ROW_BYTES * listed.shares.len());
-    for ListedShare { place, coding } in &listed.shares {
-        shares.put_slice(&place.si.0);
-        // At least 1 and at most 256 each.
-        shares.put_slice(&[place.share.0, (coding.k() - 1) as u8, (coding.n() - 1) as u8]);
-    }
     let (next_si, next_share) = place_to_wire(listed.next);
     Ok(schema::SharesListed {
         epoch: listed.epoch,
         changes: listed.changes,
-        shares: shares.freeze(),
+        shares: rows_to_wire(&listed.shares),
         next_si,
         next_share,
     })
 }
 
 pub(super) fn listed_from_wire(listed: &schema::SharesListed) -> Result<SharesListed, ConvertError> {
-    at_most("shares", listed.shares.len(), ROW_BYTES * LISTED_MAX)?;
-    let (rows, rest) = listed.shares.as_chunks::<ROW_BYTES>();
-    if !rest.is_empty() {
-        return Err(ConvertError::Length {
-            field: "shares",
-            got: listed.shares.len(),
-            expected: ROW_BYTES * rows.len(),
-        });
-    }
     let listed = SharesListed {
         epoch: listed.epoch,
         changes: listed.changes,
-        shares: rows.iter().map(row_from_wire).collect::<Result<_, _>>()?,
+        shares: rows_from_wire(&listed.shares, LISTED_MAX)?,
         next: place_from_wire("next_share", &listed.next_si, listed.next_share)?,
     };
     check_listed(&listed)?;
     Ok(listed)
+}
+
+fn rows_to_wire(shares: &[ListedShare]) -> Bytes {
+    let mut rows = BytesMut::with_capacity(ROW_BYTES * shares.len());
+    for ListedShare { place, coding } in shares {
+        rows.put_slice(&place.si.0);
+        // At least 1 and at most 256 each.
+        rows.put_slice(&[place.share.0, (coding.k() - 1) as u8, (coding.n() - 1) as u8]);
+    }
+    rows.freeze()
+}
+
+fn rows_from_wire(bytes: &[u8], most: usize) -> Result<Vec<ListedShare>, ConvertError> {
+    at_most("shares", bytes.len(), ROW_BYTES * most)?;
+    let rows = rows_of::<ROW_BYTES>("shares", bytes)?;
+    rows.iter().map(row_from_wire).collect()
+}
+
+/// Takes rows of one length apart.
+fn rows_of<'a, const N: usize>(field: &'static str, bytes: &'a [u8]) -> Result<&'a [[u8; N]], ConvertError> {
+    let (rows, rest) = bytes.as_chunks::<N>();
+    if rest.is_empty() {
+        return Ok(rows);
+    }
+    Err(ConvertError::Length {
+        field,
+        got: bytes.len(),
+        expected: N * rows.len(),
+    })
 }
 
 fn row_from_wire(row: &[u8; ROW_BYTES]) -> Result<ListedShare, ConvertError> {
@@ -140,24 +155,117 @@ fn row_from_wire(row: &[u8; ROW_BYTES]) -> Result<ListedShare, ConvertError> {
 
 fn check_listed(listed: &SharesListed) -> Result<(), ConvertError> {
     check_epoch(listed.epoch)?;
-    at_most("shares", listed.shares.len(), LISTED_MAX)?;
-    if !listed.shares.is_sorted_by(|a, b| a.place < b.place) {
-        return Err(ConvertError::Order { field: "shares" });
-    }
+    check_rows(&listed.shares, LISTED_MAX)?;
     let (first, last) = (listed.shares.first(), listed.shares.last());
     if let (Some(first), Some(last)) = (first, last)
         && Bucket::of(&first.place.si) != Bucket::of(&last.place.si)
     {
         return Err(ConvertError::Unexpected { field: "shares" });
     }
-    for ListedShare { place, coding } in &listed.shares {
-        within("share", place.share.0.into(), 0, coding.n() as u64 - 1)?;
-    }
     // Who goes on from there must not go round in circles.
     match (last, listed.next) {
         (Some(last), Some(next)) if next < last.place => Err(ConvertError::Order { field: "next_si" }),
         _ => Ok(()),
     }
+}
+
+fn check_rows(shares: &[ListedShare], most: usize) -> Result<(), ConvertError> {
+    at_most("shares", shares.len(), most)?;
+    if !shares.is_sorted_by(|a, b| a.place < b.place) {
+        return Err(ConvertError::Order { field: "shares" });
+    }
+    for ListedShare { place, coding } in shares {
+        within("share", place.share.0.into(), 0, coding.n() as u64 - 1)?;
+    }
+    Ok(())
+}
+
+pub(super) fn added_to_wire(list: &ListAdded) -> Result<schema::ListAdded, ConvertError> {
+    check_spans(&list.spans)?;
+    let mut spans = BytesMut::with_capacity(SPAN_BYTES * list.spans.len());
+    for span in &list.spans {
+        spans.put_u16(span.bucket.index() as u16);
+        spans.put_u32(span.after);
+        spans.put_u32(span.until);
+    }
+    Ok(schema::ListAdded {
+        epoch: check_epoch(list.epoch)?,
+        spans: spans.freeze(),
+    })
+}
+
+pub(super) fn added_from_wire(list: &schema::ListAdded) -> Result<ListAdded, ConvertError> {
+    at_most("spans", list.spans.len(), SPAN_BYTES * Bucket::COUNT)?;
+    let span = |row: &[u8; SPAN_BYTES]| -> Result<Span, ConvertError> {
+        let [b0, b1, a0, a1, a2, a3, u0, u1, u2, u3] = *row;
+        Ok(Span {
+            bucket: bucket_from_wire(u16::from_be_bytes([b0, b1]).into())?,
+            after: u32::from_be_bytes([a0, a1, a2, a3]),
+            until: u32::from_be_bytes([u0, u1, u2, u3]),
+        })
+    };
+    let rows = rows_of("spans", &list.spans)?;
+    let spans: Vec<Span> = rows.iter().map(span).collect::<Result<_, _>>()?;
+    check_spans(&spans)?;
+    Ok(ListAdded {
+        epoch: check_epoch(list.epoch)?,
+        spans,
+    })
+}
+
+fn check_spans(spans: &[Span]) -> Result<(), ConvertError> {
+    if spans.is_empty() {
+        return Err(ConvertError::Missing { field: "spans" });
+    }
+    // So there are not more than buckets.
+    if !spans.is_sorted_by(|a, b| a.bucket < b.bucket) {
+        return Err(ConvertError::Order { field: "spans" });
+    }
+    Ok(())
+}
+
+pub(super) fn came_to_wire(listed: &AddedListed) -> Result<schema::AddedListed, ConvertError> {
+    check_came(listed)?;
+    let mut unknown = BytesMut::with_capacity(BUCKET_BYTES * listed.unknown.len());
+    for bucket in &listed.unknown {
+        unknown.put_u16(bucket.index() as u16);
+    }
+    Ok(schema::AddedListed {
+        shares: rows_to_wire(&listed.shares),
+        unknown: unknown.freeze(),
+    })
+}
+
+pub(super) fn came_from_wire(listed: &schema::AddedListed) -> Result<AddedListed, ConvertError> {
+    at_most("unknown", listed.unknown.len(), BUCKET_BYTES * Bucket::COUNT)?;
+    let rows = rows_of::<BUCKET_BYTES>("unknown", &listed.unknown)?;
+    let unknown = rows
+        .iter()
+        .map(|row| bucket_from_wire(u16::from_be_bytes(*row).into()));
+    let listed = AddedListed {
+        shares: rows_from_wire(&listed.shares, ADDED_MAX)?,
+        unknown: unknown.collect::<Result<_, _>>()?,
+    };
+    check_came(&listed)?;
+    Ok(listed)
+}
+
+fn check_came(listed: &AddedListed) -> Result<(), ConvertError> {
+    check_rows(&listed.shares, ADDED_MAX)?;
+    if listed.unknown.is_sorted_by(|a, b| a < b) {
+        Ok(())
+    } else {
+        Err(ConvertError::Order { field: "unknown" })
+    }
+}
+
+fn bucket_from_wire(index: u32) -> Result<Bucket, ConvertError> {
+    Bucket::from_index(index as usize).ok_or(ConvertError::OutOfRange {
+        field: "bucket",
+        got: index.into(),
+        min: 0,
+        max: Bucket::COUNT as u64 - 1,
+    })
 }
 
 fn place_to_wire(place: Option<SharePlace>) -> (Bytes, u32) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use truckee_grid::params::{Coding, check_segment_bytes};
 
 use super::drive::{commit_from_wire, commit_to_wire, get_from_wire, get_to_wire};
-use super::inventory::{list_from_wire, list_to_wire};
+use super::inventory::{added_from_wire, added_to_wire, list_from_wire, list_to_wire};
 use super::lease::{renew_from_wire, renew_to_wire};
 use super::member::{
     announcement_from_wire, announcement_to_wire, push_from_wire, push_to_wire, sync_from_wire, sync_to_wire,
@@ -62,6 +62,7 @@ pub(super) fn request_to_wire(request: &Request) -> Result<schema::Request, Conv
         Request::GetStatus => Body::GetStatus(schema::GetStatus {}),
         Request::GetInventory => Body::GetInventory(schema::GetInventory {}),
         Request::ListShares(list) => Body::ListShares(list_to_wire(list)?),
+        Request::ListAdded(list) => Body::ListAdded(added_to_wire(list)?),
         Request::RenewLeases(renew) => Body::RenewLeases(renew_to_wire(renew)?),
         Request::KeepShare(keep) => Body::KeepShare(schema::KeepShare {
             si: id_to_wire(&keep.si.0),
@@ -123,6 +124,7 @@ pub(super) fn request_from_wire(
         Body::GetStatus(_) => Request::GetStatus,
         Body::GetInventory(_) => Request::GetInventory,
         Body::ListShares(list) => Request::ListShares(list_from_wire(&list)?),
+        Body::ListAdded(list) => Request::ListAdded(added_from_wire(&list)?),
         Body::RenewLeases(renew) => Request::RenewLeases(renew_from_wire(&renew)?),
         Body::KeepShare(keep) => Request::KeepShare(KeepShare {
             si: si_from_wire(&keep.si)?,

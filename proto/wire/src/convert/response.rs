@@ -7,7 +7,9 @@ use truckee_grid::ids::ShareNumber;
 use truckee_grid::params::SHARES_MAX;
 
 use super::drive::{got_from_wire, got_to_wire, taken_from_wire, taken_to_wire};
-use super::inventory::{inventory_from_wire, inventory_to_wire, listed_from_wire, listed_to_wire};
+use super::inventory::{
+    came_from_wire, came_to_wire, inventory_from_wire, inventory_to_wire, listed_from_wire, listed_to_wire,
+};
 use super::lease::{renewed_from_wire, renewed_to_wire};
 use super::link::{failure_from_wire, failure_to_wire};
 use super::member::{grant_from_wire, grant_to_wire, synced_from_wire, synced_to_wire};
@@ -69,6 +71,7 @@ fn response_to_wire(response: &Response) -> Result<Body, ConvertError> {
         Response::NodeStatus(status) => Body::NodeStatus(status_to_wire(status)?),
         Response::Inventory(inventory) => Body::Inventory(inventory_to_wire(inventory)?),
         Response::SharesListed(listed) => Body::SharesListed(listed_to_wire(listed)?),
+        Response::AddedListed(listed) => Body::AddedListed(came_to_wire(listed)?),
         Response::LeasesRenewed(renewed) => Body::LeasesRenewed(renewed_to_wire(renewed)?),
         Response::ShareKept { kept } => Body::ShareKept(schema::ShareKept { kept: *kept }),
         Response::Joined(grant) => Body::Joined(schema::Joined {
@@ -102,6 +105,7 @@ fn response_from_wire(body: Body) -> Result<Response, ConvertError> {
         Body::NodeStatus(status) => Response::NodeStatus(status_from_wire(status)?),
         Body::Inventory(inventory) => Response::Inventory(inventory_from_wire(&inventory)?),
         Body::SharesListed(listed) => Response::SharesListed(listed_from_wire(&listed)?),
+        Body::AddedListed(listed) => Response::AddedListed(came_from_wire(&listed)?),
         Body::LeasesRenewed(renewed) => Response::LeasesRenewed(renewed_from_wire(renewed)?),
         Body::ShareKept(kept) => Response::ShareKept { kept: kept.kept },
         Body::Joined(joined) => {

@@ -182,6 +182,21 @@ fn request() -> impl Strategy<Value = Request> {
                 Request::ListShares(ListShares { bucket, after })
             }
         ),
+        (
+            1u64..,
+            prop::collection::btree_map(0..Bucket::COUNT, any::<(u32, u32)>(), 1..20)
+        )
+            .prop_map(|(epoch, spans)| {
+                let spans = spans.into_iter().map(|(index, (after, until))| Span {
+                    bucket: Bucket::from_index(index).expect("below the count"),
+                    after,
+                    until,
+                });
+                Request::ListAdded(ListAdded {
+                    epoch,
+                    spans: spans.collect(),
+                })
+            }),
         prop::collection::btree_set(si(), 1..20).prop_map(|sis| Request::RenewLeases(RenewLeases {
             sis: sis.into_iter().collect()
         })),
@@ -295,6 +310,23 @@ fn answer() -> impl Strategy<Value = Result<Response, Failure>> {
                     changes,
                     shares,
                     next,
+                }))
+            }),
+        (
+            prop::collection::btree_set((si(), any::<u8>()), 0..20),
+            prop::collection::btree_set(0..Bucket::COUNT, 0..20)
+        )
+            .prop_map(|(places, unknown)| {
+                let listed = |(si, share)| ListedShare {
+                    place: SharePlace {
+                        si,
+                        share: ShareNumber(share),
+                    },
+                    coding: Coding::new(200, 256).expect("valid"),
+                };
+                Ok(Response::AddedListed(AddedListed {
+                    shares: places.into_iter().map(listed).collect(),
+                    unknown: unknown.into_iter().filter_map(Bucket::from_index).collect(),
                 }))
             }),
         prop::collection::vec(any::<bool>(), 1..99)

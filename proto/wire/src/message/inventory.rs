@@ -57,3 +57,33 @@ pub struct SharesListed {
     /// There may be more behind this place; `None`: this is the last page.
     pub next: Option<SharePlace>,
 }
+
+/// Which shares came into buckets that the asker knows as they were?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListAdded {
+    /// As in [`Inventory`].
+    pub epoch: u64,
+    /// Ascending by bucket, each once; at least one.
+    pub spans: Vec<Span>,
+}
+
+/// A time in the life of a bucket, by how often it had changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Which bucket.
+    pub bucket: Bucket,
+    /// The count up to which the asker knows it.
+    pub after: u32,
+    /// The count up to which it wants to know it. Counts start again at 0 behind the greatest.
+    pub until: u32,
+}
+
+/// What came into buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddedListed {
+    /// All that came into the other buckets that were asked about, which have changed in no other way; ascending, at most
+    /// [`super::limits::ADDED_MAX`].
+    pub shares: Vec<ListedShare>,
+    /// Buckets of which it is not known, or in which something else changed: these have to be listed. Ascending.
+    pub unknown: Vec<Bucket>,
+}

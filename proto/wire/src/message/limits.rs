@@ -43,6 +43,9 @@ pub const ROWS_PAGE_BYTES_MIN: usize = 33 * 1024;
 pub const CHANGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most shares in one page of a bucket: 19 bytes each, so that a page is a small part of the longest head.
 pub const LISTED_MAX: usize = 256;
+/// Most shares in one answer about what came into buckets: 19 bytes each, more than half of the longest head. In a grid of ten a node
+/// is asked by each other one about a tenth of what came.
+pub const ADDED_MAX: usize = 2048;
 /// Most files in one renewal of leases: 48 KiB of storage indexes, so that the longest head holds them. A node that has to
 /// write for each of them in another place of its disk is done in some seconds.
 pub const RENEWED_MAX: usize = 3072;

@@ -9,12 +9,12 @@ use truckee_grid::params::Coding;
 use truckee_grid::placement::{self, Candidate};
 use truckee_wire::message::limits::LISTED_MAX;
 use truckee_wire::message::{
-    Failure, FailureCode, Inventory, ListedShare, Request, Response, SharePlace, SharesListed,
+    AddedListed, Failure, FailureCode, Inventory, ListedShare, Request, Response, SharePlace, SharesListed,
 };
 
 use crate::heal::{Config, Effect, Healer, RepairOrder, Repaired};
 use crate::session::CallError;
-use crate::store::ShareId;
+use crate::store::{ChangeLog, ShareId};
 use crate::time::Mono;
 use crate::transfer::Token;
 use crate::trim::Reason;
@@ -56,32 +56,40 @@ pub(super) fn config(own: NodeId) -> Config {
     }
 }
 
+/// What a node does when it is asked what came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    WhatCame,
+    /// It does not know the question.
+    Unsupported,
+    Busy,
+    Nothing,
+    /// That nothing came.
+    Less,
+}
+
 pub(super) struct Peer {
     pub(super) healer: Healer,
     pub(super) shares: BTreeSet<SharePlace>,
-    epoch: u64,
-    changes: Vec<u32>,
+    log: ChangeLog,
     pub(super) up: bool,
     /// Answers lists with a failure.
     pub(super) broken: bool,
+    pub(super) says: Says,
     pub(super) accepts: bool,
     pub(super) draining: bool,
 }
 
 impl Peer {
-    fn change(&mut self, place: &SharePlace) {
-        self.changes[Bucket::of(&place.si).index()] += 1;
-    }
-
-    pub(super) fn store(&mut self, place: SharePlace) {
+    pub(super) fn store(&mut self, place: SharePlace, coding: Coding) {
         if self.shares.insert(place) {
-            self.change(&place);
+            self.log.share_came(ListedShare { place, coding });
         }
     }
 
     pub(super) fn lose(&mut self, place: &SharePlace) {
         if self.shares.remove(place) {
-            self.change(place);
+            self.log.changed(Bucket::of(&place.si));
         }
     }
 }
@@ -90,6 +98,8 @@ impl Peer {
 pub(super) struct Seen {
     pub(super) inventories: usize,
     pub(super) lists: usize,
+    /// Questions what came.
+    pub(super) additions: usize,
     /// By whom, when.
     pub(super) repairs: Vec<(u8, Mono, StorageIndex)>,
     /// Copies that nodes were told of.
@@ -133,10 +143,10 @@ impl Grid {
         Peer {
             healer: Healer::new(config(node(number)), now),
             shares: BTreeSet::new(),
-            epoch: u64::from(number) << 32 | life,
-            changes: vec![0; Bucket::COUNT],
+            log: ChangeLog::new(u64::from(number) << 32 | life),
             up: true,
             broken: false,
+            says: Says::WhatCame,
             accepts: true,
             draining: false,
         }
@@ -148,7 +158,10 @@ impl Grid {
         for share in self.coding.shares() {
             let at = (file as usize + share.index()) % count;
             let place = SharePlace { si: si(file), share };
-            self.peers.get_mut(&numbers[at]).expect("there").store(place);
+            self.peers
+                .get_mut(&numbers[at])
+                .expect("there")
+                .store(place, self.coding);
         }
     }
 
@@ -156,7 +169,10 @@ impl Grid {
     pub(super) fn upload_at_home(&mut self, file: u64) {
         for (share, id) in self.coding.shares().zip(self.home(file)) {
             let place = SharePlace { si: si(file), share };
-            self.peers.get_mut(&id.0[0]).expect("there").store(place);
+            self.peers
+                .get_mut(&id.0[0])
+                .expect("there")
+                .store(place, self.coding);
         }
     }
 
@@ -197,7 +213,7 @@ impl Grid {
     /// Starts a node again, with what is on its disk.
     pub(super) fn start(&mut self, number: u8) {
         let old = self.peers.remove(&number).expect("there");
-        let mut new = Grid::peer(number, (old.epoch & 0xffff_ffff) + 1, self.now);
+        let mut new = Grid::peer(number, (old.log.epoch() & 0xffff_ffff) + 1, self.now);
         new.shares = old.shares;
         self.peers.insert(number, new);
         self.tell_members();
@@ -288,17 +304,17 @@ impl Grid {
 
     fn ask(&mut self, asker: u8, token: Token, to: NodeId, request: &Request) {
         let result = match self.peers.get(&to.0[0]).filter(|peer| peer.up) {
-            None => Err(CallError::Down {
+            None => Some(Err(CallError::Down {
                 retry_in: Duration::from_secs(1),
-            }),
-            Some(peer) => answer(peer, request, self.coding, &mut self.seen),
+            })),
+            Some(peer) if matches!(request, Request::ListAdded(_)) && peer.says == Says::Nothing => None,
+            Some(peer) => Some(answer(peer, request, self.coding, &mut self.seen)),
         };
         let now = self.now;
-        self.peers
-            .get_mut(&asker)
-            .expect("there")
-            .healer
-            .handle_answer(now, token, result);
+        let asker = &mut self.peers.get_mut(&asker).expect("there").healer;
+        if let Some(result) = result {
+            asker.handle_answer(now, token, result);
+        }
     }
 
     fn end_repairs(&mut self) {
@@ -341,7 +357,10 @@ impl Grid {
                 return Repaired::NotWhole;
             };
             let place = SharePlace { si: order.si, share };
-            self.peers.get_mut(&taker).expect("there").store(place);
+            self.peers
+                .get_mut(&taker)
+                .expect("there")
+                .store(place, self.coding);
         }
         Repaired::Whole
     }
@@ -352,8 +371,8 @@ fn answer(peer: &Peer, request: &Request, coding: Coding, seen: &mut Seen) -> Re
         Request::GetInventory => {
             seen.inventories += 1;
             Ok(Response::Inventory(Inventory {
-                epoch: peer.epoch,
-                changes: peer.changes.clone(),
+                epoch: peer.log.epoch(),
+                changes: peer.log.counts().to_vec(),
                 accepts_shares: peer.accepts && !peer.draining,
                 draining: peer.draining,
             }))
@@ -376,11 +395,26 @@ fn answer(peer: &Peer, request: &Request, coding: Coding, seen: &mut Seen) -> Re
                 .collect();
             let next = (shares.len() == LISTED_MAX).then(|| shares.last().expect("full").place);
             Ok(Response::SharesListed(SharesListed {
-                epoch: peer.epoch,
-                changes: peer.changes[list.bucket.index()],
+                epoch: peer.log.epoch(),
+                changes: peer.log.count(list.bucket),
                 shares,
                 next,
             }))
+        }
+        Request::ListAdded(list) => {
+            seen.additions += 1;
+            match peer.says {
+                Says::WhatCame | Says::Nothing => Ok(Response::AddedListed(peer.log.list_added(list))),
+                Says::Less => Ok(Response::AddedListed(AddedListed::default())),
+                Says::Busy => Err(CallError::Refused(Failure::busy(
+                    Duration::from_secs(1),
+                    "there is a lot to do",
+                ))),
+                Says::Unsupported => Err(CallError::Refused(Failure::new(
+                    FailureCode::Unsupported,
+                    "a message that this version does not know",
+                ))),
+            }
         }
         other => panic!("{other:?} is nothing that a healer asks"),
     }

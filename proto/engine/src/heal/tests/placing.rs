@@ -49,7 +49,8 @@ fn move_all(grid: &mut Grid) -> usize {
             si: share.si,
             share: share.share,
         };
-        grid.peers.get_mut(&to.0[0]).expect("there").store(place);
+        let coding = grid.coding;
+        grid.peers.get_mut(&to.0[0]).expect("there").store(place, coding);
         grid.peers.get_mut(number).expect("there").lose(&place);
     }
     told.len()

@@ -59,10 +59,10 @@ fn a_round_in_which_nothing_changed_is_one_request_to_each_node() {
     grid.pass(10 * ROUND);
     assert_eq!((grid.seen.inventories, grid.seen.lists), (10 * 10 * 10, 0));
     assert_eq!(grid.seen.repairs, []);
-    // A new file costs a list of its bucket at each node, once.
+    // A new file costs one question to each holder, once.
     grid.upload(1000);
     grid.pass(3 * ROUND);
-    assert_eq!(grid.seen.lists, 10);
+    assert_eq!((grid.seen.additions, grid.seen.lists), (10, 0));
     for peer in grid.peers.values() {
         let report = peer.healer.report();
         assert_eq!(
@@ -245,7 +245,8 @@ fn a_file_has_to_be_short_for_a_while() {
     while keeper(&grid) == 0 {
         grid.pass(Duration::from_secs(1));
     }
-    grid.peers.get_mut(&holder).expect("there").store(late);
+    let coding = grid.coding;
+    grid.peers.get_mut(&holder).expect("there").store(late, coding);
     grid.tell_members();
     grid.pass(10 * MINUTE);
     let of_late = grid

@@ -143,6 +143,7 @@ fn requests_need_a_role_at_the_moment_they_come() {
     for kind in [
         RequestKind::GetInventory,
         RequestKind::ListShares,
+        RequestKind::ListAdded,
         RequestKind::KeepShare,
     ] {
         assert!(judge.authorise(id(1), kind, at(0)).is_ok(), "{kind:?}");

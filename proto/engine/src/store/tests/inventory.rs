@@ -1,6 +1,6 @@
 //! What the store tells of all that it holds.
 
-use truckee_wire::message::{Inventory, ListShares, SharePlace, SharesListed};
+use truckee_wire::message::{AddedListed, Inventory, ListAdded, ListShares, SharePlace, SharesListed, Span};
 
 use super::*;
 
@@ -114,4 +114,55 @@ fn a_list_waits_for_work_that_somebody_else_waits_for() {
         .into_iter()
         .for_each(|read| drop(bench.answer(read).expect("served")));
     assert_eq!(bench.store.report().reads_in_flight, 0);
+}
+
+fn added(bench: &mut Bench, file: &TestFile, after: u32, until: u32) -> AddedListed {
+    let span = Span {
+        bucket: Bucket::of(&file.si),
+        after,
+        until,
+    };
+    let list = ListAdded {
+        epoch: 7,
+        spans: vec![span],
+    };
+    match bench.served(Request::ListAdded(list)) {
+        Ok(Response::AddedListed(listed)) => listed,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn shares_that_came_are_told_by_name_until_something_else_happens() {
+    let (mut bench, file) = (Bench::new(), test_file(5, 100));
+    bench.served(file.put(2)).unwrap();
+    bench.upload(&file, 0, 1);
+    bench.served(file.close(0, 1)).unwrap();
+    let told = added(&mut bench, &file, 0, 2);
+    let places: Vec<SharePlace> = told.shares.iter().map(|share| share.place).collect();
+    assert_eq!(places, [file.share(0), file.share(2)].map(SharePlace::from));
+    let coding = file.facts.ueb.coding();
+    assert!(told.shares.iter().all(|share| share.coding == coding));
+    assert_eq!(told.unknown, []);
+    let second = added(&mut bench, &file, 1, 2);
+    assert_eq!(second.shares, told.shares[..1]);
+
+    bench.served(file.abort(0, 1)).unwrap();
+    assert_eq!(inventory(&mut bench).changes[Bucket::of(&file.si).index()], 3);
+    let gone = added(&mut bench, &file, 0, 3);
+    assert_eq!((gone.shares.len(), gone.unknown.len()), (0, 1));
+    bench.served(file.put(1)).unwrap();
+    let last = added(&mut bench, &file, 3, 4);
+    assert_eq!(last.shares[0].place, file.share(1).into());
+}
+
+#[test]
+fn a_share_that_comes_in_the_place_of_a_damaged_one_is_more_than_a_new_one() {
+    let (mut bench, file) = (Bench::new(), test_file(5, 100));
+    bench.served(file.put(2)).unwrap();
+    bench.disk.damage_header(file.share(2));
+    page(&mut bench, Bucket::of(&file.si), None);
+    bench.served(file.put(2)).unwrap();
+    let told = added(&mut bench, &file, 0, 3);
+    assert_eq!((told.shares.len(), told.unknown.len()), (0, 1));
 }

@@ -4,7 +4,7 @@ use schema::request::Body as Ask;
 use schema::response::Body as Say;
 
 use super::*;
-use crate::message::limits::{LISTED_MAX, RENEWED_MAX};
+use crate::message::limits::{ADDED_MAX, LISTED_MAX, RENEWED_MAX};
 
 fn ask(list: schema::ListShares) -> Result<Request, ConvertError> {
     let body = Some(Ask::ListShares(list));
@@ -134,6 +134,80 @@ fn an_inventory_counts_every_bucket_of_an_epoch() {
             inventory(1, bytes),
             Err(ConvertError::Length { field: "changes", .. })
         ));
+    }
+}
+
+#[test]
+fn what_came_is_asked_of_each_bucket_once() {
+    let ask = |spans: Vec<u8>| {
+        let spans = spans.into();
+        let body = Some(Ask::ListAdded(schema::ListAdded { epoch: 1, spans }));
+        request::request_from_wire(schema::Request { body }, 0)
+    };
+    let span = |bucket: u16| [&bucket.to_be_bytes()[..], &[1; 4], &[2; 4]].concat();
+    let Ok(Request::ListAdded(list)) = ask([span(3), span(1023)].concat()) else {
+        panic!("valid");
+    };
+    let last = list.spans[1];
+    assert_eq!((list.spans.len(), last.bucket.index()), (2, 1023));
+    assert_eq!((last.after, last.until), (0x0101_0101, 0x0202_0202));
+    ask((0..1024).flat_map(span).collect()).expect("all there are");
+    for wrong in [
+        Vec::new(),
+        vec![0; 11],
+        [span(3), span(3)].concat(),
+        [span(3), span(2)].concat(),
+    ] {
+        let error = ask(wrong).expect_err("not so");
+        assert!(error.to_string().starts_with("spans"), "{error}");
+    }
+    let error = ask(span(1024)).expect_err("there is none");
+    assert!(error.to_string().starts_with("bucket"), "{error}");
+    let body = Some(Ask::ListAdded(schema::ListAdded {
+        epoch: 0,
+        spans: span(3).into(),
+    }));
+    let error = request::request_from_wire(schema::Request { body }, 0).expect_err("no epoch");
+    assert!(error.to_string().starts_with("epoch"), "{error}");
+}
+
+#[test]
+fn what_came_is_told_once_and_not_too_much() {
+    let came = |shares: &[Vec<u8>], unknown: &[u8]| {
+        say(Say::AddedListed(schema::AddedListed {
+            shares: shares.concat().into(),
+            unknown: unknown.to_vec().into(),
+        }))
+    };
+    let mut elsewhere = row(1, 0);
+    elsewhere[0] = 255;
+    came(&[row(1, 0), elsewhere], &[0, 3, 3, 255]).expect("of several buckets");
+    let mut many: Vec<Vec<u8>> = (0..=ADDED_MAX)
+        .map(|index| {
+            let mut row = row(index as u8, 0);
+            row[14] = (index >> 8) as u8;
+            row
+        })
+        .collect();
+    let (too_long, field) = (came(&many, &[]), "shares");
+    assert!(matches!(
+        too_long,
+        Err(ConvertError::TooLong { field: "shares", .. })
+    ));
+    many.pop();
+    came(&many, &[]).expect("just fits");
+    let order = Err(ConvertError::Order { field });
+    assert_eq!(came(&[row(2, 3), row(1, 0)], &[]), order);
+    assert_eq!(came(&[row(1, 3), row(1, 3)], &[]), order);
+    let order = Err(ConvertError::Order { field: "unknown" });
+    assert_eq!(came(&[], &[0, 3, 0, 3]), order);
+    for (unknown, field) in [
+        (&[4, 0][..], "bucket"),
+        (&[0; 3], "unknown"),
+        (&[0; 2050], "unknown"),
+    ] {
+        let error = came(&[], unknown).expect_err("not so");
+        assert!(error.to_string().starts_with(field), "{error}");
     }
 }
 
