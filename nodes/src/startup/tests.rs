@@ -42,6 +42,34 @@ fn all_in_one(dir: &std::path::Path) -> (NodeDir, Config) {
     (NodeDir::new(dir), Config::load(dir).unwrap())
 }
 
+/// Nodes of one role each, the introducer first, started one after the other with what `adjust` makes of their configurations.
+async fn start_all(
+    dir: &std::path::Path,
+    roles: impl IntoIterator<Item = Role>,
+    adjust: impl Fn(&mut Config),
+) -> Vec<Running> {
+    let (mut nodes, mut invites) = (Vec::new(), Vec::new());
+    for (number, role) in roles.into_iter().enumerate() {
+        let mut spec = InitSpec::new(&dir.join(number.to_string()), "node", &[role]);
+        spec.invites.clone_from(&invites);
+        spec.gateway_listen = (role == Role::Gateway).then(|| "127.0.0.1:0".parse().unwrap());
+        init_node(&spec).unwrap();
+        let mut config = Config::load(&spec.dir).unwrap();
+        adjust(&mut config);
+        let node = start(&NodeDir::new(&spec.dir), &config).await.unwrap();
+        invites.extend(node.run_file().invite.clone());
+        nodes.push(node);
+    }
+    nodes
+}
+
+/// Stops nodes, those that were started last first.
+async fn stop_all(nodes: Vec<Running>) {
+    for node in nodes.into_iter().rev() {
+        node.stop(Duration::from_secs(5)).await;
+    }
+}
+
 #[actix_web::test]
 async fn one_node_with_all_roles_keeps_a_file_over_a_restart() {
     let temp = tempfile::tempdir().unwrap();
@@ -122,22 +150,8 @@ async fn a_node_that_nobody_admits_is_alive_but_not_ready() {
 #[actix_web::test]
 async fn storage_nodes_do_not_ask_each_other_how_full_they_are() {
     let temp = tempfile::tempdir().unwrap();
-    let (mut nodes, mut invites) = (Vec::new(), Vec::new());
-    for (name, role) in [
-        ("introducer", Role::Introducer),
-        ("one", Role::Storage),
-        ("other", Role::Storage),
-        ("gateway", Role::Gateway),
-    ] {
-        let mut spec = InitSpec::new(&temp.path().join(name), name, &[role]);
-        spec.invites.clone_from(&invites);
-        spec.gateway_listen = (role == Role::Gateway).then(|| "127.0.0.1:0".parse().unwrap());
-        init_node(&spec).unwrap();
-        let (dir, config) = (NodeDir::new(&spec.dir), Config::load(&spec.dir).unwrap());
-        let node = start(&dir, &config).await.unwrap();
-        invites.extend(node.run_file().invite.clone());
-        nodes.push(node);
-    }
+    let roles = [Role::Introducer, Role::Storage, Role::Storage, Role::Gateway];
+    let nodes = start_all(temp.path(), roles, |_| {}).await;
     let knows = |node: &Running| node.view.storage().len();
     let is_ready = |node: &Running| node.view.snapshot().unready.is_none();
     // Who asks does so first when it starts, and until it is ready again and again.
@@ -145,7 +159,5 @@ async fn storage_nodes_do_not_ask_each_other_how_full_they_are() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!((knows(&nodes[1]), knows(&nodes[2])), (0, 0));
-    for node in nodes.into_iter().rev() {
-        node.stop(Duration::from_secs(5)).await;
-    }
+    stop_all(nodes).await;
 }

@@ -139,17 +139,22 @@ fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), Convert
     Ok(())
 }
 
+/// Takes rows of one length apart.
+fn rows_of<'a, const N: usize>(field: &'static str, bytes: &'a [u8]) -> Result<&'a [[u8; N]], ConvertError> {
+    let (rows, rest) = bytes.as_chunks::<N>();
+    if rest.is_empty() {
+        return Ok(rows);
+    }
+    Err(ConvertError::Length {
+        field,
+        got: bytes.len(),
+        expected: N * rows.len(),
+    })
+}
+
 /// Takes a row of joined 32-byte hashes apart; at most `max` of them.
 fn hashes(field: &'static str, row: &[u8], max: usize) -> Result<Vec<Hash>, ConvertError> {
-    let (rows, rest) = row.as_chunks::<{ Hash::BYTES }>();
-    if !rest.is_empty() {
-        let expected = rows.len() * Hash::BYTES;
-        return Err(ConvertError::Length {
-            field,
-            got: row.len(),
-            expected,
-        });
-    }
+    let rows = rows_of::<{ Hash::BYTES }>(field, row)?;
     at_most(field, rows.len(), max)?;
     Ok(rows.iter().map(|hash| Hash(*hash)).collect())
 }

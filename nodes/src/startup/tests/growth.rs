@@ -26,23 +26,15 @@ struct Grid {
 impl Grid {
     async fn start(storage_nodes: usize) -> Grid {
         let temp = tempfile::tempdir().unwrap();
-        let (mut nodes, mut invites) = (Vec::new(), Vec::new());
-        let gateway = std::iter::once(Role::Gateway);
-        let others = std::iter::repeat_n(Role::Storage, storage_nodes).chain(gateway);
-        for (number, role) in std::iter::once(Role::Introducer).chain(others).enumerate() {
-            let mut spec = InitSpec::new(&temp.path().join(number.to_string()), "node", &[role]);
-            spec.invites.clone_from(&invites);
-            spec.gateway_listen = (role == Role::Gateway).then(|| "127.0.0.1:0".parse().unwrap());
-            init_node(&spec).unwrap();
-            let mut config = Config::load(&spec.dir).unwrap();
-            // For an hour after nodes came all look for shares that belong there: no operation leads to that.
+        let storage = std::iter::repeat_n(Role::Storage, storage_nodes);
+        let roles = std::iter::once(Role::Introducer).chain(storage);
+        // For an hour after nodes came all look for shares that belong there: no operation leads to that.
+        let without_placing = |config: &mut Config| {
             if let Some(heal) = &mut config.heal {
                 heal.placing_every = None;
             }
-            let node = start(&NodeDir::new(&spec.dir), &config).await.unwrap();
-            invites.extend(node.run_file().invite.clone());
-            nodes.push(node);
-        }
+        };
+        let nodes = start_all(temp.path(), roles.chain([Role::Gateway]), without_placing).await;
         let gateway = nodes.last().unwrap().run_file().http.clone().unwrap();
         let address = gateway.strip_prefix("http://").unwrap();
         while !get(address, "/readyz").await.starts_with("HTTP/1.1 200") {
@@ -52,12 +44,6 @@ impl Grid {
             nodes,
             gateway,
             _dir: temp,
-        }
-    }
-
-    async fn stop(self) {
-        for node in self.nodes.into_iter().rev() {
-            node.stop(Duration::from_secs(5)).await;
         }
     }
 }
@@ -174,6 +160,6 @@ async fn what_an_operation_costs_as_a_grid_grows() {
             client = read;
             println!("{} KiB: PUT {put}, GET {get}", bytes >> 10);
         }
-        grid.stop().await;
+        stop_all(grid.nodes).await;
     }
 }

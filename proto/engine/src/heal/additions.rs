@@ -88,11 +88,9 @@ impl Additions {
     }
 
     fn ask_later(&mut self, node: NodeId) {
-        let mut of_node = self
-            .buckets
-            .values_mut()
-            .filter(|asked| asked.changes_at(&node).is_some());
-        of_node.by_ref().for_each(|asked| asked.later = true);
+        for asked in self.buckets.values_mut() {
+            asked.later |= asked.changes_at(&node).is_some();
+        }
     }
 }
 

@@ -75,7 +75,8 @@ impl Changes {
         let Some(may) = self.under_way.remove(&token) else {
             return;
         };
-        let done = match &reply.result {
+        let damaged = reply.damage.shares > 0;
+        let changed = match &reply.result {
             Ok(DiskDone::Stored { .. } | DiskDone::Trashed { .. } | DiskDone::Restored { .. }) => true,
             Ok(DiskDone::Gone { file_bytes }) => *file_bytes > 0,
             Ok(DiskDone::Emptied { gone }) => gone.shares > 0,
@@ -84,11 +85,9 @@ impl Changes {
             Err(DiskFault::Failed) => !matches!(may, May::Look(_)),
             _ => false,
         };
-        match may {
-            May::Store(share) if reply.damage.shares == 0 && reply.result.is_ok() && done => {
-                self.log.share_came(share);
-            }
-            other if reply.damage.shares > 0 || done => self.log.changed(other.bucket()),
+        match (may, &reply.result) {
+            (May::Store(share), Ok(DiskDone::Stored { .. })) if !damaged => self.log.share_came(share),
+            _ if damaged || changed => self.log.changed(may.bucket()),
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use truckee_grid::ids::{ShareNumber, StorageIndex};
 use truckee_grid::params::Coding;
 
 use super::share::{id_to_wire, share_from_wire, si_from_wire};
-use super::{ConvertError, array, at_most, within};
+use super::{ConvertError, array, at_most, rows_of, within};
 use crate::message::limits::{ADDED_MAX, LISTED_MAX};
 use crate::message::{
     AddedListed, Inventory, ListAdded, ListShares, ListedShare, SharePlace, SharesListed, Span,
@@ -127,19 +127,6 @@ fn rows_from_wire(bytes: &[u8], most: usize) -> Result<Vec<ListedShare>, Convert
     at_most("shares", bytes.len(), ROW_BYTES * most)?;
     let rows = rows_of::<ROW_BYTES>("shares", bytes)?;
     rows.iter().map(row_from_wire).collect()
-}
-
-/// Takes rows of one length apart.
-fn rows_of<'a, const N: usize>(field: &'static str, bytes: &'a [u8]) -> Result<&'a [[u8; N]], ConvertError> {
-    let (rows, rest) = bytes.as_chunks::<N>();
-    if rest.is_empty() {
-        return Ok(rows);
-    }
-    Err(ConvertError::Length {
-        field,
-        got: bytes.len(),
-        expected: N * rows.len(),
-    })
 }
 
 fn row_from_wire(row: &[u8; ROW_BYTES]) -> Result<ListedShare, ConvertError> {

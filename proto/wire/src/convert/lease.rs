@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use truckee_grid::ids::StorageIndex;
 
-use super::{ConvertError, at_most, within};
+use super::{ConvertError, at_most, rows_of, within};
 use crate::message::limits::RENEWED_MAX;
 use crate::message::{LeasesRenewed, RenewLeases};
 use crate::schema;
@@ -22,14 +22,7 @@ pub(super) fn renew_to_wire(renew: &RenewLeases) -> Result<schema::RenewLeases, 
 
 pub(super) fn renew_from_wire(renew: &schema::RenewLeases) -> Result<RenewLeases, ConvertError> {
     at_most("sis", renew.sis.len(), SI_BYTES * RENEWED_MAX)?;
-    let (sis, rest) = renew.sis.as_chunks::<SI_BYTES>();
-    if !rest.is_empty() {
-        return Err(ConvertError::Length {
-            field: "sis",
-            got: renew.sis.len(),
-            expected: SI_BYTES * sis.len(),
-        });
-    }
+    let sis = rows_of::<SI_BYTES>("sis", &renew.sis)?;
     let sis: Vec<StorageIndex> = sis.iter().copied().map(StorageIndex).collect();
     check_sis(&sis)?;
     Ok(RenewLeases { sis })

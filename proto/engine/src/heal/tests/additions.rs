@@ -161,10 +161,6 @@ fn while_a_node_is_emptied_new_files_on_others_cost_no_more() {
     let mut grid = quiet(20);
     grid.peers.get_mut(&1).expect("there").draining = true;
     grid.pass(GRACE);
-    let on_others = |grid: &Grid, file: u64| {
-        let holders = grid.peers[&1].shares.iter().all(|share| share.si != si(file));
-        holders && grid.is_whole(file)
-    };
     // Its shares go to the nodes behind the one that the file names.
     let files: Vec<u64> = (1000..1020).collect();
     let elsewhere = files
@@ -172,7 +168,8 @@ fn while_a_node_is_emptied_new_files_on_others_cost_no_more() {
         .find(|file| !(11..=20).contains(&(*file % 20)) && *file % 20 != 0);
     let file = *elsewhere.expect("half of them");
     grid.upload(file);
-    assert!(on_others(&grid, file));
+    assert!(grid.is_whole(file));
+    assert!(grid.peers[&1].shares.iter().all(|share| share.si != si(file)));
     assert_eq!(cost(&mut grid), (10, 0));
     // One of which the leaving node got a share is made again elsewhere.
     let there = *files.iter().find(|file| *file % 20 == 0).expect("one");
