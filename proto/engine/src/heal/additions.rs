@@ -153,7 +153,10 @@ impl Healer {
         };
         additions.out -= 1;
         match answer {
-            Answer::Done(Response::AddedListed(listed)) => additions.said(node, &listed),
+            Answer::Done(Response::AddedListed(listed)) => {
+                self.report.shares_listed += listed.shares.len() as u64;
+                additions.said(node, &listed);
+            }
             Answer::Again(_) => additions.ask_later(node),
             // Who has not said it leaves its buckets to be listed.
             _ => {}

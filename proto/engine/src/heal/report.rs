@@ -40,7 +40,7 @@ pub struct HealReport {
     pub buckets_to_list: u64,
     /// Buckets listed since the start.
     pub buckets_listed: u64,
-    /// Shares in the lists of all nodes since the start.
+    /// Shares in the lists of all nodes, and among what they said came, since the start.
     pub shares_listed: u64,
     /// Buckets given up because a node did not list them.
     pub lists_failed: u64,

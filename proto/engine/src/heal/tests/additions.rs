@@ -45,8 +45,14 @@ fn short(grid: &Grid) -> u64 {
 fn a_new_file_costs_one_question_to_each_holder_however_large_the_grid() {
     for nodes in [10, 20, 40] {
         let mut grid = quiet(nodes);
+        let shares = |grid: &Grid| -> u64 {
+            let reports = grid.peers.values().map(|peer| peer.healer.report());
+            reports.map(|report| report.shares_listed).sum()
+        };
+        let before = shares(&grid);
         grid.upload(1000);
         assert_eq!(cost(&mut grid), (10, 0), "{nodes} nodes");
+        assert_eq!(shares(&grid) - before, 10, "what is compared is counted");
         assert_eq!(cost(&mut grid), (0, 0), "once");
         // Of many files each node asks each other once.
         (1001..1600).for_each(|file| grid.upload(file));
