@@ -79,6 +79,30 @@ def cluster(run, name, *more):
     return json.loads(file.read_text()), ["--cluster", str(place)]
 
 
+def cpu_seconds(pids):
+    """CPU seconds of all threads that these processes have now."""
+    total = 0
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def with_descendants(pids):
+    """These processes, and all that they started."""
+    parents = {}
+    for place in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        # A process that ended meanwhile has nothing to tell.
+        with contextlib.suppress(OSError):
+            # Behind the name, which may hold anything: the state, and the parent.
+            parents[int(place.parent.name)] = int(place.read_text().rpartition(")")[2].split()[1])
+    found, new = set(), set(pids)
+    while new:
+        found |= new
+        new = {pid for pid, parent in parents.items() if parent in new} - found
+    return found
+
+
 @contextlib.contextmanager
 def working_directory(options):
     """A directory for the run, which goes with all that is in it unless it is to be kept."""
