@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import random
 import shlex
@@ -21,6 +22,8 @@ PORTS = (20_000, 32_000)
 PORTS_TRIED = 200
 # What a process gets to end in order before it is killed.
 STOP_SECONDS = 15
+# What is written to see how fast a plain program writes files just then.
+PLAIN_BYTES = 1 << 30
 
 
 class Run:
@@ -45,6 +48,7 @@ class Run:
                 sys.exit(f"{name} ended with {process.returncode}; {last_lines(self.directory / f'{name}.log')}")
 
     def stop(self):
+        started = with_descendants(process.pid for _, process in self.processes)
         for _, process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -56,6 +60,11 @@ class Run:
                 print(f"{name} did not stop and is killed", file=sys.stderr)
                 process.kill()
                 process.wait()
+        # Some do not take those along that they started themselves.
+        for pid, begun in started.items():
+            if begun_at(pid) == begun:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.processes.clear()
 
     def until(self, what, probe, every_seconds=0.2):
@@ -89,18 +98,45 @@ def cpu_seconds(pids):
 
 
 def with_descendants(pids):
-    """These processes, and all that they started."""
+    """These processes and all that they started, each with the moment of its start: a number may come again, both together not."""
     parents = {}
     for place in pathlib.Path("/proc").glob("[0-9]*/stat"):
         # A process that ended meanwhile has nothing to tell.
         with contextlib.suppress(OSError):
-            # Behind the name, which may hold anything: the state, and the parent.
-            parents[int(place.parent.name)] = int(place.read_text().rpartition(")")[2].split()[1])
+            parents[int(place.parent.name)] = int(facts_of(place)[1])
     found, new = set(), set(pids)
     while new:
         found |= new
         new = {pid for pid, parent in parents.items() if parent in new} - found
-    return found
+    return {pid: begun_at(pid) for pid in found if begun_at(pid) is not None}
+
+
+def begun_at(pid):
+    """When a process began, in ticks since the start of the system; nothing if it is gone."""
+    with contextlib.suppress(OSError):
+        return int(facts_of(pathlib.Path(f"/proc/{pid}/stat"))[19])
+    return None
+
+
+def facts_of(stat):
+    """What the system tells of a process behind its name, which may hold anything: the state, the parent, …"""
+    return stat.read_text().rpartition(")")[2].split()
+
+
+def plain_writing_ns(directory):
+    """Nanoseconds for each byte that a plain program takes to write a new file without a sync, all of it in the system's memory.
+
+    It tells in which state the machine is: on virtual machines whose host takes free memory back, memory that was free for a while costs
+    several times what memory in use costs, for every program alike.
+    """
+    place, piece = directory / "plain", os.urandom(1 << 17)
+    begun = time.monotonic()
+    with open(place, "wb", buffering=0) as file:
+        for _ in range(PLAIN_BYTES // len(piece)):
+            file.write(piece)
+    took = time.monotonic() - begun
+    place.unlink()
+    return 1e9 * took / PLAIN_BYTES
 
 
 @contextlib.contextmanager

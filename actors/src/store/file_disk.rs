@@ -20,6 +20,7 @@ pub(in crate::store) mod leases;
 mod list;
 pub(in crate::store) mod opened;
 mod paths;
+mod recent;
 pub(in crate::store) mod scan;
 pub(in crate::store) mod source;
 pub(in crate::store) mod steps;
@@ -41,6 +42,7 @@ use truckee_grid::ids::StorageIndex;
 use self::incoming::Incoming;
 use self::opened::OpenCache;
 use self::paths::Paths;
+use self::recent::Recent;
 use self::source::Source;
 use self::steps::Steps;
 use super::disk::{AtOnce, Disk, GivenUp, Turn};
@@ -68,6 +70,8 @@ pub struct FileDisk {
     steps: Steps,
     incoming: Mutex<BTreeMap<IncomingId, Arc<Mutex<Incoming>>>>,
     opened: OpenCache,
+    /// What was written last, to files of their own.
+    recent: Mutex<Recent>,
     /// Directories of buckets known to be durable.
     durable_buckets: Mutex<BTreeSet<Bucket>>,
     /// Held while a finished share goes from its place, so that what goes is what was looked at.
@@ -149,6 +153,7 @@ impl FileDisk {
             steps,
             incoming: Mutex::new(BTreeMap::new()),
             opened: OpenCache::default(),
+            recent: Mutex::new(Recent::keeping(recent::KEPT_BYTES)),
             durable_buckets: Mutex::new(BTreeSet::new()),
             departures: Mutex::new(()),
             leases: Mutex::new(()),

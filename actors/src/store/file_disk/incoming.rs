@@ -1,18 +1,17 @@
 //! Unfinished shares: made, filled block by block, finished or thrown away. Owns the way to durability.
 
 use std::fs::File;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::{Advice, fadvise};
 use truckee_engine::store::{Closing, Damage, DiskDone, DiskFault, IncomingId, ShareId};
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::Hash;
 use truckee_grid::params::Coding;
 use truckee_grid::share::{ShareHeader, build_trailer};
 
+use super::recent::{Part, without_pages};
 use super::{FileDisk, Trouble};
 
 /// One unfinished share file.
@@ -25,6 +24,33 @@ pub(super) struct Incoming {
     length: u64,
     /// Bytes of them that the system has been told to write to the disk.
     begun: u64,
+}
+
+impl Incoming {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Has the system begin to write what it has not been told of yet.
+    fn begin_writing(&mut self, incoming: IncomingId) -> Part {
+        let part = self.rest(incoming);
+        without_pages(&self.file, part.from, part.bytes);
+        self.begun = self.length;
+        part
+    }
+
+    /// What the system has not been told to write.
+    fn rest(&self, incoming: IncomingId) -> Part {
+        Part {
+            incoming,
+            share: ShareId {
+                si: self.header.si,
+                share: self.header.share,
+            },
+            from: self.begun,
+            bytes: self.length - self.begun,
+        }
+    }
 }
 
 /// The system begins to write a long share to the disk while further blocks are on their way, so much at a time: the sync at its
@@ -80,6 +106,12 @@ impl FileDisk {
     pub(super) fn append(&self, incoming: IncomingId, block: &Bytes) -> Result<DiskDone, Trouble> {
         let unfinished = self.unfinished(incoming)?;
         self.extend(&unfinished, block)?;
+        let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.length - guard.begun >= WRITTEN_AT_ONCE_BYTES {
+            let part = guard.begin_writing(incoming);
+            drop(guard);
+            self.wrote(part);
+        }
         Ok(DiskDone::Appended)
     }
 
@@ -87,11 +119,7 @@ impl FileDisk {
     fn extend(&self, unfinished: &Mutex<Incoming>, bytes: &[u8]) -> Result<(), Trouble> {
         let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         let Incoming {
-            file,
-            path,
-            length,
-            begun,
-            ..
+            file, path, length, ..
         } = &mut *guard;
         if let Err(error) = self.steps.write(file, path, bytes) {
             // The next write would go behind the torn one: back to what stands. If even that fails, the share is
@@ -104,10 +132,6 @@ impl FileDisk {
             return Err(error.into());
         }
         *length += bytes.len() as u64;
-        if *length - *begun >= WRITTEN_AT_ONCE_BYTES {
-            begin_writing(file, *begun, *length - *begun);
-            *begun = *length;
-        }
         Ok(())
     }
 
@@ -128,16 +152,17 @@ impl FileDisk {
             return Err(Trouble::Plain(DiskFault::NotFound));
         }
         self.extend(&unfinished, &trailer(&header, closing)?)?;
-        let file_bytes = {
+        let (file_bytes, rest) = {
             let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
             self.steps
                 .stamp(&guard.file, &guard.path, closing.lease.granted)?;
             self.steps.sync(&guard.file, &guard.path)?;
             self.publish(&guard.path, share)?;
-            guard.length
+            (guard.length, guard.rest(incoming))
         };
         self.holds_one_of(file_bytes);
         self.incoming_table().remove(&incoming);
+        self.wrote(rest);
         Ok(DiskDone::Stored { file_bytes })
     }
 
@@ -205,14 +230,6 @@ impl FileDisk {
             .get(&incoming)
             .cloned()
             .ok_or(Trouble::Plain(DiskFault::NotFound))
-    }
-}
-
-/// Has the system begin to write a part of a file to the disk, without waiting for it. On Linux that is the first thing that it
-/// does with pages which will not be needed; those that are not written yet it keeps. A wish: only the sync makes anything durable.
-fn begin_writing(file: &File, from: u64, bytes: u64) {
-    if let Err(error) = fadvise(file, from, NonZeroU64::new(bytes), Advice::DontNeed) {
-        tracing::debug!(%error, "the system writes a share when it is finished, and not before");
     }
 }
 

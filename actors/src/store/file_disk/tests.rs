@@ -64,6 +64,7 @@ macro_rules! on_each_disk {
 mod aside;
 mod leases;
 mod listing;
+mod recent;
 mod trash;
 
 /// Counts system calls down; when none are left all fail, as if the machine had stopped. Remembers what was changed and

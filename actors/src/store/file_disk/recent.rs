@@ -1,0 +1,92 @@
+//! What new shares leave in the system's page cache: the bytes written last, up to [`KEPT_BYTES`] for a store. Older ones are given
+//! back to the system, so that a stream of uploads goes on in the same memory and pushes nothing out that others use; a share
+//! that is wanted later is read from the disk, ahead of its reader, by the system.
+//!
+//! Why: a page that was free for a while is expensive. On a virtual machine whose host takes free memory back, filling one costs about
+//! 3 ns a byte where a page in use costs 0.35, and n/k bytes are written for each that is uploaded. Not promised: that the pages
+//! are there or gone; these are wishes, and nothing is right or wrong by them.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::num::NonZeroU64;
+use std::sync::PoisonError;
+
+use rustix::fs::{Advice, fadvise};
+use truckee_engine::store::{IncomingId, ShareId};
+
+use super::FileDisk;
+
+/// What stays: enough to read a file that was just uploaded from memory, if it is no longer than k times this.
+pub(super) const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a share one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Where it was written.
+    pub(super) incoming: IncomingId,
+    /// Where it is once that is finished.
+    pub(super) share: ShareId,
+    pub(super) from: u64,
+    pub(super) bytes: u64,
+}
+
+/// The parts written last, in the order in which they were written.
+#[derive(Debug)]
+pub(super) struct Recent {
+    parts: VecDeque<Part>,
+    bytes: u64,
+    kept_bytes: u64,
+}
+
+impl Recent {
+    pub(super) fn keeping(kept_bytes: u64) -> Recent {
+        Recent {
+            parts: VecDeque::new(),
+            bytes: 0,
+            kept_bytes,
+        }
+    }
+
+    /// Takes note of a part; gives those that are no longer among the last. A part longer than the limit stays until the next.
+    pub(super) fn add(&mut self, part: Part) -> Vec<Part> {
+        self.parts.push_back(part);
+        self.bytes += part.bytes;
+        let mut older = Vec::new();
+        while self.bytes > self.kept_bytes && self.parts.len() > 1 {
+            let Some(first) = self.parts.pop_front() else {
+                break;
+            };
+            self.bytes -= first.bytes;
+            older.push(first);
+        }
+        older
+    }
+}
+
+impl FileDisk {
+    /// Has the system begin to write a part to the disk, and forget older ones. No share may be locked by the caller.
+    pub(super) fn wrote(&self, part: Part) {
+        let older = self
+            .recent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(part);
+        for part in older {
+            let unfinished = self.incoming_table().get(&part.incoming).cloned();
+            if let Some(unfinished) = unfinished {
+                let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+                without_pages(guard.file(), part.from, part.bytes);
+            } else if let Ok(file) = File::open(self.paths.share(part.share)) {
+                without_pages(&file, part.from, part.bytes);
+            } // A share that went took its pages along.
+        }
+    }
+}
+
+/// Tells the system that a part of a file will not be needed. On Linux it begins to write those pages that are not written yet,
+/// without waiting for them, and keeps them; it forgets the others. A wish: only a sync makes anything durable.
+pub(super) fn without_pages(file: &File, from: u64, bytes: u64) {
+    if let Err(error) = fadvise(file, from, NonZeroU64::new(bytes), Advice::DontNeed) {
+        tracing::debug!(%error, "the system is not told which pages of shares are not needed");
+    }
+}

@@ -1,0 +1,97 @@
+//! What stays in the system's memory of what was written.
+
+use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, preadv2};
+
+use super::super::recent::{Part, Recent};
+use super::*;
+
+fn part(incoming: u64, from: u64, bytes: u64) -> Part {
+    let (incoming, share) = (IncomingId(incoming), sample(1, 100, 0).share);
+    Part {
+        incoming,
+        share,
+        from,
+        bytes,
+    }
+}
+
+#[test]
+fn what_was_written_first_is_forgotten_first_and_no_more_than_is_too_much() {
+    let mut recent = Recent::keeping(10);
+    let parts = [part(1, 0, 4), part(2, 0, 4), part(1, 4, 2), part(2, 4, 3)];
+    for part in &parts[..3] {
+        assert_eq!(recent.add(*part), [], "ten are not too many");
+    }
+    assert_eq!(recent.add(parts[3]), [parts[0]]);
+    let longer = part(3, 0, 25);
+    assert_eq!(
+        recent.add(longer),
+        parts[1..],
+        "one that is too long by itself stays until the next"
+    );
+    assert_eq!(recent.add(part(3, 25, 10)), [longer]);
+}
+
+/// Whether the system can give the first bytes of a file without its disk; nothing where it does not tell.
+fn in_memory(path: &Path) -> Option<bool> {
+    let file = fs::File::open(path).expect("there");
+    let mut bytes = [0; 64];
+    match preadv2(
+        &file,
+        &mut [IoSliceMut::new(&mut bytes)],
+        0,
+        ReadWriteFlags::NOWAIT,
+    ) {
+        Ok(read) => Some(read > 0),
+        Err(Errno::AGAIN) => Some(false),
+        Err(Errno::OPNOTSUPP) => None,
+        Err(error) => panic!("{}: {error}", path.display()),
+    }
+}
+
+/// Needs a file system that forgets what it is told to; one that keeps all files in memory does not.
+#[test]
+fn shares_that_are_not_among_the_last_leave_the_memory_of_the_system_and_come_back_from_the_disk() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (mut disk, _) = FileDisk::open_in(dir.path());
+    disk.recent = Mutex::new(Recent::keeping(1));
+    let samples: Vec<Sample> = (1..=3).map(|seed| sample(seed, 5000, 4)).collect();
+    let kept: Vec<Option<bool>> = samples
+        .iter()
+        .zip(1..)
+        .map(|(sample, incoming)| {
+            let stored = write(&disk, sample, incoming);
+            assert!(matches!(stored, Ok(DiskDone::Stored { .. })), "{stored:?}");
+            in_memory(&disk.paths.share(sample.share))
+        })
+        .collect();
+    let now: Vec<Option<bool>> = samples
+        .iter()
+        .map(|sample| in_memory(&disk.paths.share(sample.share)))
+        .collect();
+    if kept.contains(&None) {
+        eprintln!("this file system does not tell what it has in memory");
+    } else {
+        assert_eq!(kept, [Some(true); 3], "what was just written");
+        assert_eq!(
+            now,
+            [Some(false), Some(false), Some(true)],
+            "after all were written"
+        );
+    }
+    for sample in &samples {
+        assert_whole(&disk, sample);
+    }
+}
+
+#[test]
+fn a_share_that_went_meanwhile_is_no_trouble() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (mut disk, _) = FileDisk::open_in(dir.path());
+    disk.recent = Mutex::new(Recent::keeping(1));
+    let (first, second) = (sample(1, 5000, 4), sample(2, 5000, 4));
+    write(&disk, &first, 1).expect("stored");
+    fs::remove_file(disk.paths.share(first.share)).expect("there");
+    write(&disk, &second, 2).expect("stored");
+    assert_whole(&disk, &second);
+}
