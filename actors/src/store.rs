@@ -34,7 +34,7 @@ use truckee_wire::message::{Failure, FailureCode, RequestKind};
 
 pub use self::disk::Disk;
 use self::figures::Figures;
-pub use self::file_disk::{DiskError, FileDisk};
+pub use self::file_disk::{DiskError, FileDisk, PAGE_CACHE_BYTES_DEFAULT};
 pub use self::handle::ShareStoreHandle;
 pub use self::packed::PackedDisk;
 pub use self::pool::{DiskPool, PoolConfig};

@@ -21,6 +21,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use truckee_actors::store::PAGE_CACHE_BYTES_DEFAULT;
 use truckee_actors::vdrive::sql::DatabaseUrl;
 use truckee_engine::invite::Invite;
 use truckee_grid::params::{Coding, Encoding, ParamsError, check_segment_bytes};
@@ -117,6 +118,8 @@ pub struct StorageConfig {
     pub scrub_round_days: u32,
     /// Whether short shares are kept together in packs, and not in a file each.
     pub packs: bool,
+    /// Bytes of shares in files of their own that stay in the system's page cache after they were written.
+    pub page_cache_bytes: u64,
 }
 
 /// Section `[vdrive]`.
@@ -423,6 +426,11 @@ fn read_storage<'i>(
     let scrub: ByteCount = reader.or(&mut section, "scrub_bytes_per_second", SCRUB_BYTES_DEFAULT);
     let days = reader.or(&mut section, "scrub_round_days", SCRUB_DAYS_DEFAULT);
     let packs = reader.or(&mut section, "packs", true);
+    let page_cache = reader.or(
+        &mut section,
+        "page_cache_bytes",
+        ByteCount(PAGE_CACHE_BYTES_DEFAULT),
+    );
     reader.finish(&section);
     Some(StorageConfig {
         quota_bytes: quota.map(|bytes| bytes.0),
@@ -430,6 +438,7 @@ fn read_storage<'i>(
         scrub_bytes_per_second: scrub.0,
         scrub_round_days: days.0 as u32,
         packs,
+        page_cache_bytes: page_cache.0,
     })
 }
 

@@ -117,6 +117,7 @@ fn open_store(
     clock: &ClockHandle,
 ) -> Result<OpenedStore, RunError> {
     let (disk, start) = PackedDisk::open(dir.path())?;
+    let disk = disk.with_page_cache(storage.page_cache_bytes);
     let disk = if storage.packs {
         disk
     } else {

@@ -42,6 +42,7 @@ use truckee_grid::ids::StorageIndex;
 use self::incoming::Incoming;
 use self::opened::OpenCache;
 use self::paths::Paths;
+pub use self::recent::PAGE_CACHE_BYTES_DEFAULT;
 use self::recent::Recent;
 use self::source::Source;
 use self::steps::Steps;
@@ -153,7 +154,7 @@ impl FileDisk {
             steps,
             incoming: Mutex::new(BTreeMap::new()),
             opened: OpenCache::default(),
-            recent: Mutex::new(Recent::keeping(recent::KEPT_BYTES)),
+            recent: Mutex::new(Recent::keeping(PAGE_CACHE_BYTES_DEFAULT)),
             durable_buckets: Mutex::new(BTreeSet::new()),
             departures: Mutex::new(()),
             leases: Mutex::new(()),

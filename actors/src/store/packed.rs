@@ -124,6 +124,14 @@ impl PackedDisk {
         }
     }
 
+    /// The same, but so many bytes of the shares in files stay in the system's page cache when they were written, instead of
+    /// [`PAGE_CACHE_BYTES_DEFAULT`](super::PAGE_CACHE_BYTES_DEFAULT).
+    #[must_use]
+    pub fn with_page_cache(mut self, bytes: u64) -> PackedDisk {
+        self.files.keep_in_page_cache(bytes);
+        self
+    }
+
     fn work(&self, op: DiskOp, turn: &dyn Turn, damage: &mut Damage) -> Result<DiskDone, Trouble> {
         match op {
             DiskOp::Create { share, .. } => match self.packed(share, damage)? {

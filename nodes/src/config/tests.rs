@@ -61,6 +61,7 @@ fn the_longest_file() {
         scrub_bytes_per_second = "20 MiB"
         scrub_round_days = 7
         packs = false
+        page_cache_bytes = "2 GiB"
         [heal]
         bytes_per_second = "1 MiB"
         repairs = 3
@@ -123,6 +124,7 @@ fn the_longest_file() {
         scrub_bytes_per_second: 20 << 20,
         scrub_round_days: 7,
         packs: false,
+        page_cache_bytes: 2 << 30,
     };
     assert_eq!(config.storage, Some(storage));
     let heal = HealConfig {

@@ -4,9 +4,16 @@ use rustix::io::{Errno, IoSliceMut, ReadWriteFlags, preadv2};
 
 use super::super::recent::{Part, Recent};
 use super::*;
+use crate::store::PackedDisk;
 
 fn part(incoming: u64, from: u64, bytes: u64) -> Part {
-    let (incoming, share) = (IncomingId(incoming), sample(1, 100, 0).share);
+    let (incoming, share) = (
+        IncomingId(incoming),
+        ShareId {
+            si: StorageIndex([1; 16]),
+            share: ShareNumber(0),
+        },
+    );
     Part {
         incoming,
         share,
@@ -32,6 +39,13 @@ fn what_was_written_first_is_forgotten_first_and_no_more_than_is_too_much() {
     assert_eq!(recent.add(part(3, 25, 10)), [longer]);
 }
 
+#[test]
+fn no_more_parts_are_remembered_than_have_room() {
+    let mut recent = Recent::keeping(u64::MAX);
+    let most = (0..100_000).find(|at| !recent.add(part(*at, 0, 1)).is_empty());
+    assert_eq!(most, Some(16_384), "the first that makes another one go");
+}
+
 /// Whether the system can give the first bytes of a file without its disk; nothing where it does not tell.
 fn in_memory(path: &Path) -> Option<bool> {
     let file = fs::File::open(path).expect("there");
@@ -53,8 +67,8 @@ fn in_memory(path: &Path) -> Option<bool> {
 #[test]
 fn shares_that_are_not_among_the_last_leave_the_memory_of_the_system_and_come_back_from_the_disk() {
     let dir = TempDir::new().expect("temporary directory");
-    let (mut disk, _) = FileDisk::open_in(dir.path());
-    disk.recent = Mutex::new(Recent::keeping(1));
+    let (disk, _) = PackedDisk::open_in(dir.path());
+    let disk = disk.with_page_cache(1);
     let samples: Vec<Sample> = (1..=3).map(|seed| sample(seed, 5000, 4)).collect();
     let kept: Vec<Option<bool>> = samples
         .iter()
@@ -62,12 +76,12 @@ fn shares_that_are_not_among_the_last_leave_the_memory_of_the_system_and_come_ba
         .map(|(sample, incoming)| {
             let stored = write(&disk, sample, incoming);
             assert!(matches!(stored, Ok(DiskDone::Stored { .. })), "{stored:?}");
-            in_memory(&disk.paths.share(sample.share))
+            in_memory(&disk.files().paths.share(sample.share))
         })
         .collect();
     let now: Vec<Option<bool>> = samples
         .iter()
-        .map(|sample| in_memory(&disk.paths.share(sample.share)))
+        .map(|sample| in_memory(&disk.files().paths.share(sample.share)))
         .collect();
     if kept.contains(&None) {
         eprintln!("this file system does not tell what it has in memory");
@@ -88,7 +102,7 @@ fn shares_that_are_not_among_the_last_leave_the_memory_of_the_system_and_come_ba
 fn a_share_that_went_meanwhile_is_no_trouble() {
     let dir = TempDir::new().expect("temporary directory");
     let (mut disk, _) = FileDisk::open_in(dir.path());
-    disk.recent = Mutex::new(Recent::keeping(1));
+    disk.keep_in_page_cache(1);
     let (first, second) = (sample(1, 5000, 4), sample(2, 5000, 4));
     write(&disk, &first, 1).expect("stored");
     fs::remove_file(disk.paths.share(first.share)).expect("there");
