@@ -22,8 +22,8 @@ PORTS = (20_000, 32_000)
 PORTS_TRIED = 200
 # What a process gets to end in order before it is killed.
 STOP_SECONDS = 15
-# What is written to see how fast a plain program writes files just then.
-PLAIN_BYTES = 1 << 30
+# What is written to see how fast a plain program writes files just then: little, so that what follows finds the machine as it was.
+PLAIN_BYTES = 128 << 20
 
 
 class Run:
@@ -48,7 +48,7 @@ class Run:
                 sys.exit(f"{name} ended with {process.returncode}; {last_lines(self.directory / f'{name}.log')}")
 
     def stop(self):
-        started = with_descendants(process.pid for _, process in self.processes)
+        started = with_descendants(process.pid for _, process in self.processes if process.poll() is None)
         for _, process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -89,12 +89,14 @@ def cluster(run, name, *more):
 
 
 def cpu_seconds(pids):
-    """CPU seconds of all threads that these processes have now."""
-    total = 0
+    """CPU seconds of all threads that these processes have and had."""
+    ticks = 0
     for pid in pids:
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
+        # One that ended meanwhile is not counted; whoever measures looks whether what was started still runs.
+        with contextlib.suppress(OSError):
+            facts = facts_of(pathlib.Path(f"/proc/{pid}/stat"))
+            ticks += int(facts[11]) + int(facts[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def with_descendants(pids):
@@ -136,6 +138,7 @@ def plain_writing_ns(directory):
             file.write(piece)
     took = time.monotonic() - begun
     place.unlink()
+    os.sync()
     return 1e9 * took / PLAIN_BYTES
 
 

@@ -1,7 +1,7 @@
 """Object stores that users could pick instead, each set up as a small grid of real processes: three copies, or 4+2 erasure coded.
 
-What is not set here is as each of them comes. None of them encrypts before the bytes leave the gateway's machine; two can encrypt at
-rest with keys of the server. Only Swift syncs what it acknowledges.
+What is not set here is as each of them comes. Two can encrypt in their gateway (SeaweedFS in its filer, Swift in its proxy), with keys that
+stay on the server. Only Swift syncs what it acknowledges.
 """
 
 import base64

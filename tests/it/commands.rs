@@ -241,3 +241,44 @@ fn the_comparison_asks_for_options_that_there_are() {
         assert_eq!(output.status.code(), Some(5), "{line}: {}", stderr(&output));
     }
 }
+
+/// The comparison with plain object stores has a client of its own; what can be tried here is that it measures Truckee, and that it
+/// leaves nothing behind.
+#[test]
+fn the_comparison_with_other_stores_measures_truckee() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("seen.json");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/compare/others");
+    let output = std::process::Command::new(script)
+        .args([
+            "--only",
+            "truckee",
+            "--mebibytes",
+            "2",
+            "--files",
+            "2",
+            "--rounds",
+            "1",
+        ])
+        .args(["--truckee".as_ref(), program().as_os_str()])
+        .args(["--dir".as_ref(), dir.path().as_os_str()])
+        .args(["--json".as_ref(), json.as_os_str()])
+        .output()
+        .expect("python3 is there");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let seen: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let rounds = &seen["systems"]["truckee"]["rounds"];
+    for what in ["large put", "large get", "small 1 put", "small 16 get"] {
+        for clock in ["seconds", "cpu_seconds"] {
+            assert!(
+                rounds[what][0][clock].as_f64().unwrap() > 0.0,
+                "{what}, {clock}: {seen}"
+            );
+        }
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "the directory of the run is gone"
+    );
+}

@@ -27,10 +27,6 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Has the system begin to write what it has not been told of yet.
     fn begin_writing(&mut self, incoming: IncomingId) -> Part {
         let part = self.rest(incoming);
@@ -157,6 +153,7 @@ impl FileDisk {
             self.steps
                 .stamp(&guard.file, &guard.path, closing.lease.granted)?;
             self.steps.sync(&guard.file, &guard.path)?;
+            self.synced(&guard.file, incoming, guard.begun);
             self.publish(&guard.path, share)?;
             (guard.length, guard.rest(incoming))
         };
@@ -217,7 +214,10 @@ impl FileDisk {
     }
 
     pub(in crate::store) fn discard(&self, incoming: IncomingId) -> Result<DiskDone, Trouble> {
-        if let Some(unfinished) = self.incoming_table().remove(&incoming) {
+        // The table is not locked while this share is waited for.
+        let removed = self.incoming_table().remove(&incoming);
+        if let Some(unfinished) = removed {
+            self.forget_unfinished(incoming);
             let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
             self.steps.remove(&guard.path)?;
         }

@@ -65,6 +65,17 @@ impl Recent {
         }
         older
     }
+
+    fn drop_all_of(&mut self, incoming: IncomingId) {
+        self.parts.retain(|part| part.incoming != incoming);
+        self.bytes = self.parts.iter().map(|part| part.bytes).sum();
+    }
+
+    /// Where the first part of a share begins that is among the last.
+    fn first_of(&self, incoming: IncomingId) -> Option<u64> {
+        let mut of_it = self.parts.iter().filter(|part| part.incoming == incoming);
+        of_it.next().map(|part| part.from)
+    }
 }
 
 impl FileDisk {
@@ -72,7 +83,7 @@ impl FileDisk {
         self.recent = Mutex::new(Recent::keeping(bytes));
     }
 
-    /// Has the system begin to write a part to the disk, and forget older ones. No share may be locked by the caller.
+    /// Takes note of a part that was written, and has the system forget older ones.
     pub(super) fn wrote(&self, part: Part) {
         let older = self
             .recent
@@ -80,13 +91,30 @@ impl FileDisk {
             .unwrap_or_else(PoisonError::into_inner)
             .add(part);
         for part in older {
-            let unfinished = self.incoming_table().get(&part.incoming).cloned();
-            if let Some(unfinished) = unfinished {
-                let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-                without_pages(guard.file(), part.from, part.bytes);
-            } else if let Ok(file) = File::open(self.paths.share(part.share)) {
+            // By name, and in this order: a share that is synced just now is locked for long, and its name may change meanwhile.
+            let file = File::open(self.paths.unfinished(part.incoming))
+                .or_else(|_| File::open(self.paths.share(part.share)));
+            if let Ok(file) = file {
                 without_pages(&file, part.from, part.bytes);
-            } // A share that went took its pages along.
+            } // One that went or was set aside keeps its pages until the system wants them.
+        }
+    }
+
+    /// What is known of a share that will not be finished is of no use.
+    pub(super) fn forget_unfinished(&self, incoming: IncomingId) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.drop_all_of(incoming);
+    }
+
+    /// Of the first `noted` bytes of a share that is on the disk now, those go that are not among the last: what was not on
+    /// the disk yet when it was older than these is still there.
+    pub(super) fn synced(&self, file: &File, incoming: IncomingId, noted: u64) {
+        let kept_from = {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.first_of(incoming).unwrap_or(noted)
+        };
+        if kept_from > 0 {
+            without_pages(file, 0, kept_from);
         }
     }
 }

@@ -46,14 +46,14 @@ fn no_more_parts_are_remembered_than_have_room() {
     assert_eq!(most, Some(16_384), "the first that makes another one go");
 }
 
-/// Whether the system can give the first bytes of a file without its disk; nothing where it does not tell.
-fn in_memory(path: &Path) -> Option<bool> {
+/// Whether the system can give bytes of a file without its disk; nothing where it does not tell.
+fn in_memory(path: &Path, at: u64) -> Option<bool> {
     let file = fs::File::open(path).expect("there");
     let mut bytes = [0; 64];
     match preadv2(
         &file,
         &mut [IoSliceMut::new(&mut bytes)],
-        0,
+        at,
         ReadWriteFlags::NOWAIT,
     ) {
         Ok(read) => Some(read > 0),
@@ -76,12 +76,12 @@ fn shares_that_are_not_among_the_last_leave_the_memory_of_the_system_and_come_ba
         .map(|(sample, incoming)| {
             let stored = write(&disk, sample, incoming);
             assert!(matches!(stored, Ok(DiskDone::Stored { .. })), "{stored:?}");
-            in_memory(&disk.files().paths.share(sample.share))
+            in_memory(&disk.files().paths.share(sample.share), 0)
         })
         .collect();
     let now: Vec<Option<bool>> = samples
         .iter()
-        .map(|sample| in_memory(&disk.files().paths.share(sample.share)))
+        .map(|sample| in_memory(&disk.files().paths.share(sample.share), 0))
         .collect();
     if kept.contains(&None) {
         eprintln!("this file system does not tell what it has in memory");
@@ -96,6 +96,61 @@ fn shares_that_are_not_among_the_last_leave_the_memory_of_the_system_and_come_ba
     for sample in &samples {
         assert_whole(&disk, sample);
     }
+}
+
+/// Its blocks are long enough for the system to be told to write them before the share is finished, and not sealed by anybody: the
+/// disk does not look at them.
+#[test]
+fn of_a_long_share_the_end_stays_and_the_beginning_goes_once_it_is_on_the_disk() {
+    const BLOCK: usize = 1 << 20;
+    let dir = TempDir::new().expect("temporary directory");
+    let disk = PackedDisk::open_in(dir.path()).0.with_page_cache(4 << 20);
+    let mut long = sample(1, 5000, 4);
+    long.blocks = vec![Bytes::from(vec![7; BLOCK]); 16];
+    let stored = write(&disk, &long, 1);
+    assert!(matches!(stored, Ok(DiskDone::Stored { .. })), "{stored:?}");
+    let path = disk.files().paths.share(long.share);
+    let seen: Vec<Option<bool>> = (0..16)
+        .map(|block| in_memory(&path, block * BLOCK as u64 + 512 * 1024))
+        .collect();
+    if seen.contains(&None) {
+        eprintln!("this file system does not tell what it has in memory");
+    } else {
+        assert_eq!(seen[..12], [Some(false); 12], "{seen:?}");
+    }
+}
+
+#[test]
+fn what_was_known_of_a_share_that_was_thrown_away_is_of_no_use() {
+    let dir = TempDir::new().expect("temporary directory");
+    let (disk, _) = FileDisk::open_in(dir.path());
+    let sample = sample(1, 5000, 4);
+    write(&disk, &sample, 1).expect("stored");
+    let noted = || format!("{:?}", disk.recent.lock().expect("no panic inside"));
+    let before = noted();
+    let (coding, segment_bytes) = (sample.encoding.coding(), sample.encoding.segment_bytes());
+    let incoming = IncomingId(2);
+    let share = ShareId {
+        share: ShareNumber(5),
+        ..sample.share
+    };
+    let created = DiskOp::Create {
+        incoming,
+        share,
+        coding,
+        segment_bytes,
+    };
+    done(&disk, created).expect("made");
+    let block = Bytes::from(vec![7; 3 << 20]);
+    let append = DiskOp::Append {
+        incoming,
+        share,
+        block,
+    };
+    done(&disk, append).expect("appended");
+    assert_ne!(noted(), before, "it is noted");
+    done(&disk, DiskOp::Discard { incoming, share }).expect("gone");
+    assert_eq!(noted(), before);
 }
 
 #[test]
