@@ -24,6 +24,8 @@ PORTS_TRIED = 200
 STOP_SECONDS = 15
 # What is written to see how fast a plain program writes files just then: little, so that what follows finds the machine as it was.
 PLAIN_BYTES = 128 << 20
+# Where the moment of its start stands among the facts of a process, in ticks since the start of the system.
+BEGUN = 19
 
 
 class Run:
@@ -62,8 +64,8 @@ class Run:
                 process.wait()
         # Some do not take those along that they started themselves.
         for pid, begun in started.items():
-            if begun_at(pid) == begun:
-                with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
+                if facts_of(pid)[BEGUN] == begun:
                     os.kill(pid, signal.SIGKILL)
         self.processes.clear()
 
@@ -94,35 +96,29 @@ def cpu_seconds(pids):
     for pid in pids:
         # One that ended meanwhile is not counted; whoever measures looks whether what was started still runs.
         with contextlib.suppress(OSError):
-            facts = facts_of(pathlib.Path(f"/proc/{pid}/stat"))
+            facts = facts_of(pid)
             ticks += int(facts[11]) + int(facts[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def with_descendants(pids):
     """These processes and all that they started, each with the moment of its start: a number may come again, both together not."""
-    parents = {}
-    for place in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    parents, begun = {}, {}
+    for place in pathlib.Path("/proc").glob("[0-9]*"):
         # A process that ended meanwhile has nothing to tell.
         with contextlib.suppress(OSError):
-            parents[int(place.parent.name)] = int(facts_of(place)[1])
+            pid, facts = int(place.name), facts_of(place.name)
+            parents[pid], begun[pid] = int(facts[1]), facts[BEGUN]
     found, new = set(), set(pids)
     while new:
         found |= new
         new = {pid for pid, parent in parents.items() if parent in new} - found
-    return {pid: begun_at(pid) for pid in found if begun_at(pid) is not None}
+    return {pid: begun[pid] for pid in found if pid in begun}
 
 
-def begun_at(pid):
-    """When a process began, in ticks since the start of the system; nothing if it is gone."""
-    with contextlib.suppress(OSError):
-        return int(facts_of(pathlib.Path(f"/proc/{pid}/stat"))[19])
-    return None
-
-
-def facts_of(stat):
+def facts_of(pid):
     """What the system tells of a process behind its name, which may hold anything: the state, the parent, …"""
-    return stat.read_text().rpartition(")")[2].split()
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def plain_writing_ns(directory):

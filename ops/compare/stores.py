@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import sys
+import urllib.parse
 
 from running import called, cluster, free_ports, page
 
@@ -29,12 +30,10 @@ HOST = "127.0.0.1"
 class Store:
     """Where one of them takes requests, and how a file is put there and got again by its name."""
 
-    def __init__(self, port, sign=None, prefix="", reads=None):
+    def __init__(self, port, sign=None, prefix=""):
         self.port = port
         self.prefix = prefix
         self.sign = sign or (lambda method, path: {})
-        # Of an answer to an upload, the path to get it by; without it the path that it was put to.
-        self.reads = reads or (lambda path, answer: path)
 
     def connection(self):
         return http.client.HTTPConnection(HOST, self.port, timeout=300)
@@ -49,7 +48,8 @@ class Store:
     def put(self, asked, name, content):
         """The path by which to get it."""
         path = f"{self.prefix}/{name}"
-        return self.reads(path, self.request(asked, "PUT", path, content).read())
+        self.request(asked, "PUT", path, content).read()
+        return path
 
     def get(self, asked, path, buffer):
         """Fills the buffer, which has the size of the file."""
@@ -64,14 +64,19 @@ class Store:
             sys.exit(f"GET {path} gave more than was put")
 
 
+class Gateway(Store):
+    """Truckee's, which names files itself: it answers with the cap."""
+
+    def __init__(self, url):
+        super().__init__(urllib.parse.urlsplit(url).port)
+
+    def put(self, asked, name, content):
+        return f"/uri/{self.request(asked, 'PUT', '/uri', content).read().decode().strip()}"
+
+
 def start_truckee(run):
     """3-of-10, encrypted at the gateway, every share synced."""
-    gateway = cluster(run, "truckee")[0]["gateway"]
-    port = int(gateway.rstrip("/").rsplit(":", 1)[1])
-    store = Store(port, reads=lambda _, answer: f"/uri/{answer.decode().strip()}")
-    # A cap is the answer to a PUT without a name.
-    store.put = lambda asked, _, content: store.reads("", store.request(asked, "PUT", "/uri", content).read())
-    return store
+    return Gateway(cluster(run, "truckee")[0]["gateway"])
 
 
 def start_seaweedfs(run, *of_the_filer):

@@ -20,7 +20,7 @@ pub(in crate::store) mod leases;
 mod list;
 pub(in crate::store) mod opened;
 mod paths;
-mod recent;
+pub(in crate::store) mod recent;
 pub(in crate::store) mod scan;
 pub(in crate::store) mod source;
 pub(in crate::store) mod steps;

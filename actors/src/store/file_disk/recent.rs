@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::num::NonZeroU64;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Advice, fadvise};
 use truckee_engine::store::{IncomingId, ShareId};
@@ -85,11 +85,7 @@ impl FileDisk {
 
     /// Takes note of a part that was written, and has the system forget older ones.
     pub(super) fn wrote(&self, part: Part) {
-        let older = self
-            .recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(part);
+        let older = self.recent().add(part);
         for part in older {
             // By name, and in this order: a share that is synced just now is locked for long, and its name may change meanwhile.
             let file = File::open(self.paths.unfinished(part.incoming))
@@ -102,27 +98,28 @@ impl FileDisk {
 
     /// What is known of a share that will not be finished is of no use.
     pub(super) fn forget_unfinished(&self, incoming: IncomingId) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.drop_all_of(incoming);
+        self.recent().drop_all_of(incoming);
     }
 
     /// Of the first `noted` bytes of a share that is on the disk now, those go that are not among the last: what was not on
     /// the disk yet when it was older than these is still there.
     pub(super) fn synced(&self, file: &File, incoming: IncomingId, noted: u64) {
-        let kept_from = {
-            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.first_of(incoming).unwrap_or(noted)
-        };
+        let kept_from = self.recent().first_of(incoming).unwrap_or(noted);
         if kept_from > 0 {
             without_pages(file, 0, kept_from);
         }
     }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Tells the system that a part of a file will not be needed. On Linux it begins to write those pages that are not written yet,
-/// without waiting for them, and keeps them; it forgets the others. A wish: only a sync makes anything durable.
-pub(super) fn without_pages(file: &File, from: u64, bytes: u64) {
+/// Tells the system that so many bytes of a file, 0: all that follow, are not needed in its memory. On Linux it begins to write
+/// those pages that are not written yet, without waiting for them, and keeps them; it forgets the others, whole pages only. A wish:
+/// a system that does not follow it gives the same bytes, and only a sync makes anything durable.
+pub(in crate::store) fn without_pages(file: &File, from: u64, bytes: u64) {
     if let Err(error) = fadvise(file, from, NonZeroU64::new(bytes), Advice::DontNeed) {
-        tracing::debug!(%error, "the system is not told which pages of shares are not needed");
+        tracing::debug!(%error, "the system keeps pages of shares that are not needed");
     }
 }

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::{Advice, fadvise};
+
+use super::recent::without_pages;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -40,12 +41,10 @@ impl Source {
         }
     }
 
-    /// A wish: a system that does not follow it gives the same bytes.
+    /// What the system remembers of a file says nothing about the disk.
     pub(super) fn forget_pages(&self) {
-        if let Source::File(file) = self
-            && let Err(error) = fadvise(file, 0, None, Advice::DontNeed)
-        {
-            tracing::debug!(%error, "the system keeps the pages of a share that was read back");
+        if let Source::File(file) = self {
+            without_pages(file, 0, 0);
         }
     }
 }

@@ -8,9 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{Advice, fadvise};
 use rustix::io::{ReadWriteFlags, preadv2};
 
+use super::super::file_disk::recent::without_pages;
 use super::index::Slot;
 use super::record::HEAD_BYTES;
 
@@ -76,16 +76,12 @@ impl PackFiles {
         (read == bytes.len()).then_some(bytes)
     }
 
-    /// What the system remembers of a share says nothing about the disk. A wish: a system that does not follow it gives the
-    /// same bytes. It forgets whole pages only.
+    /// What the system remembers of a share says nothing about the disk.
     pub(super) fn forget_pages(&self, slot: Slot) -> io::Result<()> {
         let file = self.open(slot.place.pack)?;
         let from = share_at(slot) / PAGE_BYTES * PAGE_BYTES;
         let to = (share_at(slot) + u64::from(slot.file_bytes)).next_multiple_of(PAGE_BYTES);
-        let length = std::num::NonZeroU64::new(to - from);
-        if let Err(error) = fadvise(&file, from, length, Advice::DontNeed) {
-            tracing::debug!(%error, "the system keeps the pages of a share that is to be read back");
-        }
+        without_pages(&file, from, to - from);
         Ok(())
     }
 
