@@ -10,6 +10,7 @@
 //! Either task reports the end of the link once, a panic included, and ends with it. Dropping the [`LinkPort`] ends
 //! both at once; [`LinkPort::finish`] lets the writer send what it was given first.
 
+mod batch;
 mod duplex;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use truckee_wire::frame::{Decoder, Frame, FrameError, FrameOut};
 
+pub use self::batch::BatchBytes;
 use self::duplex::{ReadEnd, WriteEnd};
 use crate::gate::tell_recipient;
 use crate::metrics as names;
@@ -35,10 +37,6 @@ pub const READ_BYTES: usize = 256 * 1024;
 
 /// From the first byte of a frame to its last: 256 KiB at 140 kbit/s. A peer that trickles is cut off.
 pub const FRAME_WITHIN_DEFAULT: Duration = Duration::from_secs(15);
-
-/// Bytes of one batch of frames: large enough that a batch's overhead is nothing, small enough that a heartbeat
-/// behind two of them waits a millisecond or two on a fast line.
-pub const BATCH_BYTES: usize = 128 * 1024;
 
 /// Batches that the writer has or that wait for it: one is written while the next one is ready.
 pub const BATCHES_MAX: usize = 2;
@@ -72,6 +70,8 @@ pub struct LinkFrames {
 pub struct BatchWritten {
     /// Which socket.
     pub line: LineId,
+    /// How long the next one should be.
+    pub next: BatchBytes,
 }
 
 /// The socket is of no more use.
@@ -348,10 +348,15 @@ async fn write(
     };
     let sent = counter!(names::LINK_SENT_BYTES);
     let mut chunks = VecDeque::new();
+    let mut next = BatchBytes::default();
     while let Some(batch) = queue.recv().await {
         chunks.extend(batch.into_iter().flat_map(|frame| [frame.head, frame.payload]));
+        let began = Instant::now();
         match write_all(&mut end, &mut chunks).await {
-            Ok(count) => sent.increment(count),
+            Ok(count) => {
+                sent.increment(count);
+                next.learn(count, began.elapsed());
+            }
             Err(error) => {
                 tracing::debug!(%error, "cannot write to a link");
                 report.cause = LinkEnd::of(&error);
@@ -361,7 +366,7 @@ async fn write(
         let Some(peer) = owner.written.upgrade() else {
             continue;
         };
-        if tell_recipient(&peer, BatchWritten { line }).is_err() {
+        if tell_recipient(&peer, BatchWritten { line, next }).is_err() {
             return;
         }
     }

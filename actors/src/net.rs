@@ -23,7 +23,7 @@ use crate::tls::{self, PeerError, TlsIdentity, WrongIdentity};
 const KERNEL_READ_BYTES: usize = 128 * 1024;
 
 /// Ciphertext that the TLS library holds before it has to go out: a batch of frames is encrypted in one go.
-const TLS_BUFFER_BYTES: usize = 256 * 1024;
+const TLS_BUFFER_BYTES: usize = 512 * 1024;
 
 /// Unsent bytes in the kernel from which on a socket takes no more. What is over must wait where a heartbeat can still
 /// pass it; what is in flight is bounded by TCP itself.

@@ -306,8 +306,11 @@ impl Handler<LinkFrames> for Peer {
 impl Handler<BatchWritten> for Peer {
     type Result = ();
 
-    fn handle(&mut self, BatchWritten { line }: BatchWritten, context: &mut Self::Context) {
-        self.restless.push(line);
+    fn handle(&mut self, BatchWritten { line: id, next }: BatchWritten, context: &mut Self::Context) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.batch_bytes = next;
+        }
+        self.restless.push(id);
         self.settle(context);
     }
 }

@@ -139,8 +139,8 @@ pub fn run_node(dir: &Path, options: &RunOptions) -> ExitCode {
 }
 
 fn run(path: &Path, options: &RunOptions) -> Result<(), RunError> {
-    heap::keep_freed();
     let mut config = Config::load(path)?;
+    heap::keep_freed(&config.roles);
     config.log.format = options.log_format.unwrap_or(config.log.format);
     config.log.level = options.log_level.unwrap_or(config.log.level);
     let dir = NodeDir::new(path);

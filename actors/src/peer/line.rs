@@ -16,7 +16,7 @@ use crate::call::{self, CallResult, Reply};
 use crate::figures::RequestFigures;
 use crate::gate::CountPermit;
 use crate::inbound::{self, CancelFlag, LinkEvent, LinkId, LinkListener, Served};
-use crate::link::{BATCH_BYTES, LineId, LinkEnd, LinkPort};
+use crate::link::{BatchBytes, LineId, LinkEnd, LinkPort};
 use crate::metrics as names;
 
 /// Tells all who asked for it that a link is up, and when the last socket that belongs to it is gone, that it is down.
@@ -138,6 +138,8 @@ pub(super) struct Line {
     leaving: bool,
     /// Why the socket ended, if it did before the session.
     pub(super) end: Option<LinkEnd>,
+    /// How long the next batch should be.
+    pub(super) batch_bytes: BatchBytes,
     port: LinkPort,
     calls: BTreeMap<RequestId, Pending>,
     serving: BTreeMap<InboundId, Serving>,
@@ -163,6 +165,7 @@ impl Line {
             probation: None,
             leaving: false,
             end: None,
+            batch_bytes: BatchBytes::default(),
             port,
             calls: BTreeMap::new(),
             serving: BTreeMap::new(),
@@ -285,7 +288,7 @@ impl Line {
         while self.port.has_room() {
             let mut batch = Vec::new();
             let mut bytes = 0;
-            while bytes < BATCH_BYTES {
+            while bytes < self.batch_bytes.get() {
                 let Some(frame) = self.session.poll_transmit(now) else {
                     break;
                 };

@@ -175,7 +175,7 @@ fn client(
 ) -> Result<Vec<Done>, CliError> {
     let gateway = Gateway::at(url)?;
     let mut all = Vec::new();
-    let mut scratch = (vec![0; READ_BYTES], Vec::new());
+    let mut buffer = vec![0; READ_BYTES];
     while !failed.load(Ordering::Relaxed) {
         let file = next.fetch_add(1, Ordering::Relaxed);
         if file >= work.requests(operation) {
@@ -187,8 +187,8 @@ fn client(
                 let content = files.content(file, work.size_bytes);
                 put(&gateway, content, work.size_bytes, bar)
             }
-            Operation::Get => get(&gateway, files.whole(file, work), &mut scratch, bar),
-            Operation::Range => get(&gateway, files.part(file, work), &mut scratch, bar),
+            Operation::Get => get(&gateway, files.whole(file, work), &mut buffer, bar),
+            Operation::Range => get(&gateway, files.part(file, work), &mut buffer, bar),
         };
         let done = until_taken(request, failed);
         let (cap, refusals) = done.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
@@ -237,7 +237,7 @@ fn put(
 fn get(
     gateway: &Gateway,
     wanted: Wanted<'_>,
-    (buffer, scratch): &mut (Vec<u8>, Vec<u8>),
+    buffer: &mut [u8],
     bar: &ProgressBar,
 ) -> Result<String, CliError> {
     let Wanted {
@@ -255,7 +255,7 @@ fn get(
         if got == 0 {
             break;
         }
-        let same = content.check(&buffer[..got], scratch);
+        let same = content.check(&buffer[..got]);
         same.map_err(|at_byte| CliError::Mismatch { file, at_byte })?;
         got_bytes += got as u64;
         bar.inc(got as u64);

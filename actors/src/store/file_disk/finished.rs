@@ -135,6 +135,12 @@ impl FileDisk {
         read.map(DiskDone::Read)
     }
 
+    /// A block that nobody has to wait for, of a share that is open.
+    pub(in crate::store) fn read_at_once(&self, share: ShareId, segment: SegmentIndex) -> Option<DiskDone> {
+        let read = self.opened.hit(share)?.read_at_once(segment)?;
+        Some(DiskDone::Read(read))
+    }
+
     pub(super) fn verify(
         &self,
         share: ShareId,

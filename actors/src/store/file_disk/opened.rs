@@ -14,6 +14,7 @@ use truckee_grid::share::{FOOTER_BYTES, Footer, HEADER_BYTES, ShareLayout, Verif
 use truckee_grid::ueb::{Ueb, hash_of_encoded};
 use truckee_wire::message::{BlockRead, FileFacts, SealedProof};
 
+use super::hashes;
 use super::paths::Paths;
 use super::source::Source;
 use super::{Trouble, Turn, Wrong};
@@ -107,19 +108,35 @@ impl Opened {
     }
 
     pub(in crate::store) fn block(&self, segment: SegmentIndex) -> Result<Bytes, Trouble> {
+        self.block_from(&self.ends.source, segment)
+    }
+
+    fn block_from(&self, source: &Source, segment: SegmentIndex) -> Result<Bytes, Trouble> {
         let segments = self.facts.ueb.segments();
         let (at, length) = self
             .layout()
             .block(segment)
             .ok_or(Trouble::Plain(DiskFault::NoSuchSegment { segments }))?;
-        read(&self.ends.source, at, length).map(Bytes::from)
+        read(source, at, length).map(Bytes::from)
     }
 
-    /// One block with what proves it. A few reads of 32 bytes fetch the proof: they come out of the page cache.
+    /// One block with what proves it.
     pub(in crate::store) fn read(&self, segment: SegmentIndex) -> Result<BlockRead, Trouble> {
-        let block = self.block(segment)?;
-        let block_path = self.hashes(&self.layout().block_path(segment))?;
-        let mut sealed = self.hashes(&self.layout().sealed_path(segment))?;
+        self.read_from(&self.ends.source, segment)
+    }
+
+    /// The same if nobody has to wait for it; whatever else it is, is left to [`Opened::read`].
+    pub(in crate::store) fn read_at_once(&self, segment: SegmentIndex) -> Option<BlockRead> {
+        self.read_from(&self.ends.source.without_waiting(), segment).ok()
+    }
+
+    fn read_from(&self, source: &Source, segment: SegmentIndex) -> Result<BlockRead, Trouble> {
+        let block = self.block_from(source, segment)?;
+        let mut places = self.layout().block_path(segment);
+        let path_length = places.len();
+        places.extend(self.layout().sealed_path(segment));
+        let mut block_path = hashes::fetch(&places, |buffer, at| source.read_exact_at(buffer, at))?;
+        let mut sealed = block_path.split_off(path_length);
         if sealed.is_empty() {
             let why = "the sealed tree has no leaf for a segment that is there";
             return Err(wrong(&self.ends.source, &why));
@@ -135,16 +152,6 @@ impl Opened {
     /// What is wrong with the share.
     pub(in crate::store) fn wrong(&self, why: &dyn std::fmt::Display) -> Trouble {
         wrong(&self.ends.source, why)
-    }
-
-    fn hashes(&self, offsets: &[u64]) -> Result<Vec<Hash>, Trouble> {
-        let mut hashes = Vec::with_capacity(offsets.len());
-        for at in offsets {
-            let mut hash = [0; Hash::BYTES];
-            self.ends.source.read_exact_at(&mut hash, *at)?;
-            hashes.push(Hash(hash));
-        }
-        Ok(hashes)
     }
 
     /// Reads all and checks every hash, waiting for its turn before each read; gives the bytes read. They come from the
@@ -238,7 +245,8 @@ impl OpenCache {
         Ok(opened)
     }
 
-    fn hit(&self, share: ShareId) -> Option<Arc<Opened>> {
+    /// The share if it is open.
+    pub(super) fn hit(&self, share: ShareId) -> Option<Arc<Opened>> {
         let mut cached = self.cached();
         cached.used += 1;
         let used = cached.used;

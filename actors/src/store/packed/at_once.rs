@@ -1,8 +1,8 @@
-//! Reads of small shares that nobody has to wait for: the thread that is asked answers, without handing them to one that may wait
-//! for the disk. For a small file that is most of what a storage node does.
+//! Reads that nobody has to wait for: the thread that is asked answers, without handing them to one that may wait for the disk. For
+//! a small file that is most of what a storage node does; for a block of a large one it saves waking two threads.
 //!
-//! Only what is as it should be is answered here: a damaged share, one that is being moved, or one whose bytes the
-//! system would have to get from a device are left to the threads of the pool, which find the same and act on it.
+//! Only what is as it should be is answered here: a damaged share, one that is being moved, a file that is not open, or bytes
+//! that the system would have to get from a device are left to the threads of the pool, which find the same and act on it.
 
 use bytes::Bytes;
 use truckee_engine::store::{DiskDone, DiskFault, DiskOp, DiskReply, ShareId};
@@ -39,7 +39,12 @@ impl PackedDisk {
                 share,
                 segment,
                 suspect: false,
-            } => DiskDone::Read(self.open_at_once(share)?.read(segment).ok()?),
+            } if self.is_packed(share) => DiskDone::Read(self.open_at_once(share)?.read(segment).ok()?),
+            DiskOp::Read {
+                share,
+                segment,
+                suspect: false,
+            } => self.files.read_at_once(share, segment)?,
             _ => return None,
         };
         Some(Ok(done).into())

@@ -3,14 +3,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::io::{ReadWriteFlags, preadv2};
-
 use super::super::file_disk::recent::without_pages;
+use super::super::file_disk::source::read_at_once;
 use super::index::Slot;
 use super::record::HEAD_BYTES;
 
@@ -71,9 +70,8 @@ impl PackFiles {
             is_it.then(|| Arc::clone(file))
         })?;
         let mut bytes = vec![0; slot.file_bytes as usize];
-        let mut buffers = [IoSliceMut::new(&mut bytes)];
-        let read = preadv2(&file, &mut buffers, share_at(slot), ReadWriteFlags::NOWAIT).ok()?;
-        (read == bytes.len()).then_some(bytes)
+        read_at_once(&file, &mut bytes, share_at(slot)).ok()?;
+        Some(bytes)
     }
 
     /// What the system remembers of a share says nothing about the disk.

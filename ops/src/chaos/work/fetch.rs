@@ -12,17 +12,15 @@ use crate::load::content::Content;
 /// Read at a time.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Buffers that one thread uses again and again.
+/// What one thread uses again and again.
 pub(crate) struct Scratch {
     got: Vec<u8>,
-    expected: Vec<u8>,
 }
 
 impl Default for Scratch {
     fn default() -> Scratch {
         Scratch {
             got: vec![0; READ_BYTES],
-            expected: Vec::new(),
         }
     }
 }
@@ -66,7 +64,7 @@ pub(crate) fn fetch(
             Ok(got) => got,
             Err(error) => return Fetched::Failed(Failed::of(&gateway.cut_short(got_bytes, &error))),
         };
-        if let Err(at_byte) = content.check(&scratch.got[..got], &mut scratch.expected) {
+        if let Err(at_byte) = content.check(&scratch.got[..got]) {
             return Fetched::Wrong(format!("it came back different from byte {at_byte} on"));
         }
         got_bytes += got as u64;
