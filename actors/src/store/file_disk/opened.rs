@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -22,11 +23,18 @@ use super::{Trouble, Turn, Wrong};
 /// Open files kept. A download keeps one share of this node busy; 64 downloads at once without opening again.
 const OPEN_MAX: usize = 64;
 
+/// Reads of a share that are left to the threads after one that would have had to wait: asking has the system begin to fetch what
+/// is asked for, out of the order in which the threads will, and costs a share that has to come from the disk as much as it saves
+/// one that is in memory.
+const LEFT_AFTER_WAIT: u32 = 32;
+
 /// A finished share whose header, footer, UEB and share roots are right.
 #[derive(Debug)]
 pub(in crate::store) struct Opened {
     ends: Ends,
     facts: FileFacts,
+    /// Reads that are left to the threads before the next try.
+    left_to_threads: AtomicU32,
 }
 
 /// A finished share whose header and footer are right: what the least look at a share tells.
@@ -96,7 +104,11 @@ impl Opened {
 
     fn from_ends(ends: Ends) -> Result<Opened, Trouble> {
         let facts = read_facts(&ends)?;
-        Ok(Opened { ends, facts })
+        Ok(Opened {
+            ends,
+            facts,
+            left_to_threads: AtomicU32::new(0),
+        })
     }
 
     fn layout(&self) -> &ShareLayout {
@@ -125,9 +137,19 @@ impl Opened {
         self.read_from(&self.ends.source, segment)
     }
 
-    /// The same if nobody has to wait for it; whatever else it is, is left to [`Opened::read`].
+    /// The same if nobody has to wait for it; whatever else it is, is left to [`Opened::read`], and so are some of those that
+    /// follow.
     pub(in crate::store) fn read_at_once(&self, segment: SegmentIndex) -> Option<BlockRead> {
-        self.read_from(&self.ends.source.without_waiting(), segment).ok()
+        let left = &self.left_to_threads;
+        let is_left = left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if is_left.is_ok() {
+            return None;
+        }
+        let read = self.read_from(&self.ends.source.without_waiting(), segment).ok();
+        if read.is_none() {
+            left.store(LEFT_AFTER_WAIT, Ordering::Relaxed);
+        }
+        read
     }
 
     fn read_from(&self, source: &Source, segment: SegmentIndex) -> Result<BlockRead, Trouble> {
