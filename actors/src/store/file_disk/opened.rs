@@ -141,7 +141,7 @@ impl Opened {
     /// follow.
     pub(in crate::store) fn read_at_once(&self, segment: SegmentIndex) -> Option<BlockRead> {
         let left = &self.left_to_threads;
-        let is_left = left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let is_left = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if is_left.is_ok() {
             return None;
         }
