@@ -2,8 +2,8 @@
 //!
 //! Owns a generator whose every word is a function of seed and position, so that a gigabyte can be sent, and checked bit
 //! for bit when it comes back, from nothing but a seed. Each run of 512 bytes is a fixed run of random words, each combined
-//! with one random word that the seed gives for this place: no two runs are alike, and what measures costs less than what is
-//! measured. About 0.04 s of one core per GiB. Random words are the output function of SplitMix64, after Steele, Lea and
+//! with one random word that the seed gives for this place: no two runs are alike, and a random word is made once for 64.
+//! Random words are the output function of SplitMix64, after Steele, Lea and
 //! Flood. Not for secrets.
 
 use std::io::{self, Read};

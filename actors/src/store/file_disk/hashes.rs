@@ -7,8 +7,7 @@ use std::io;
 
 use truckee_grid::ids::Hash;
 
-/// Bytes of one read at most. So much comes out of memory in half the time that another system call takes; both trees of a file
-/// of 200 segments fit in.
+/// Bytes of one read at most: four pages; both trees of a file of 100 segments fit in.
 const READ_BYTES_MAX: u64 = 16 * 1024;
 
 /// The hashes at these offsets, in their order. `read` fills a buffer from an offset on.
