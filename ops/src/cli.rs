@@ -228,9 +228,9 @@ With NO_COLOR in the environment nothing is coloured. Exit code 5: nobody answer
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// Size of each file, such as 1GiB, 10MiB, 1KiB
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = crate::load::size::parse)]
-    pub(crate) size: u64,
+    /// Size of each file, such as 1GiB, 10MiB, 1KiB, or a mix of sizes with their parts, such as 1KiB:90,64KiB:9,1MiB:1
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = crate::load::sizes::parse)]
+    pub(crate) size: crate::load::sizes::Sizes,
     /// Files in each round
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) files: u64,

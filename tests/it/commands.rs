@@ -116,7 +116,7 @@ fn load_measures_and_compares() {
     let args = [
         "load",
         "--size",
-        "100KiB",
+        "100KiB:3,30KiB:1",
         "--files",
         "4",
         "--clients",
@@ -149,21 +149,25 @@ fn load_measures_and_compares() {
     let measured: Vec<(&str, Option<u64>, Option<u64>)> = outcomes
         .map(|outcome| {
             let word = outcome["operation"].as_str().unwrap();
-            (
-                word,
-                outcome["requests"].as_u64(),
-                outcome["request_bytes"].as_u64(),
-            )
+            (word, outcome["requests"].as_u64(), outcome["bytes"].as_u64())
         })
         .collect();
     assert_eq!(
         measured,
         [
-            ("put", Some(4), Some(102_400)),
-            ("get", Some(4), Some(102_400)),
-            ("range", Some(256), Some(10_240)),
+            ("put", Some(4), Some(330 << 10)),
+            ("get", Some(4), Some(330 << 10)),
+            ("range", Some(256), Some(2560 << 10)),
         ],
         "in the order in which they can be"
+    );
+    let parts = value["outcomes"][2]["sizes"].as_array().unwrap().iter();
+    let of_sizes: Vec<_> = parts
+        .map(|size| (size["size_bytes"].as_u64(), size["requests"].as_u64()))
+        .collect();
+    assert_eq!(
+        of_sizes,
+        [(Some(100 << 10), Some(192)), (Some(30 << 10), Some(64))]
     );
 }
 

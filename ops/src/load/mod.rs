@@ -11,105 +11,25 @@ mod profile;
 mod report;
 mod round;
 pub(crate) mod size;
+pub(crate) mod sizes;
 mod stats;
+mod workload;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::ValueEnum;
 use serde_json::json;
 
 use crate::cli::LoadArgs;
 use crate::error::CliError;
 use crate::http::Gateway;
-use crate::output::{bytes_text, print_json, print_line, transfer_bar};
+use crate::output::{print_json, print_line, transfer_bar};
 use procs::Nodes;
 use report::Outcome;
 use round::Files;
 
 pub(crate) use procs::runs as node_runs;
-
-/// Largest file of a warm-up round: fills buffers and pools, which is all a warm-up is for.
-const WARMUP_BYTES_MAX: u64 = 64 << 20;
-
-/// Most files of a warm-up round.
-const WARMUP_FILES_MAX: u64 = 100;
-
-/// Parts that are got of each file in a round: enough for percentiles.
-const PARTS: u64 = 64;
-
-/// Bytes of each part in the README's table.
-const TABLE_PART_BYTES: u64 = 1 << 20;
-
-/// What is done with the files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Operation {
-    /// Upload.
-    Put,
-    /// Download and compare.
-    Get,
-    /// Get parts of the files, at places that the seed gives, and compare.
-    Range,
-}
-
-impl Operation {
-    fn word(self) -> &'static str {
-        match self {
-            Operation::Put => "put",
-            Operation::Get => "get",
-            Operation::Range => "range",
-        }
-    }
-}
-
-/// What one round moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Workload {
-    /// Size of each file.
-    pub(crate) size_bytes: u64,
-    /// Number of files.
-    pub(crate) files: u64,
-    /// Clients at work at the same time.
-    pub(crate) clients: u16,
-    /// Bytes of each part that [`Operation::Range`] gets.
-    pub(crate) part_bytes: u64,
-}
-
-impl Workload {
-    /// Requests of one round.
-    pub(crate) fn requests(&self, operation: Operation) -> u64 {
-        match operation {
-            Operation::Put | Operation::Get => self.files,
-            Operation::Range => self.files.saturating_mul(PARTS),
-        }
-    }
-
-    /// Bytes of each request.
-    pub(crate) fn request_bytes(&self, operation: Operation) -> u64 {
-        match operation {
-            Operation::Put | Operation::Get => self.size_bytes,
-            Operation::Range => self.part_bytes.min(self.size_bytes),
-        }
-    }
-}
-
-/// The rows of the README's table.
-const TABLE: [(Workload, &[Operation]); 3] = [
-    (
-        row(1 << 30, 1, 1),
-        &[Operation::Put, Operation::Get, Operation::Range],
-    ),
-    (row(1 << 10, 1_000, 1), &[Operation::Put, Operation::Get]),
-    (row(1 << 10, 1_000, 16), &[Operation::Put, Operation::Get]),
-];
-
-const fn row(size_bytes: u64, files: u64, clients: u16) -> Workload {
-    Workload {
-        size_bytes,
-        files,
-        clients,
-        part_bytes: TABLE_PART_BYTES,
-    }
-}
+pub(crate) use workload::Operation;
+use workload::Workload;
 
 /// Runs the command.
 pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
@@ -135,15 +55,18 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
         round: 0,
     };
     let given = Workload {
-        size_bytes: args.size,
+        sizes: args.size.clone(),
         files: args.files,
         clients: args.clients,
         part_bytes: args.part,
     };
-    let given = [(given, operations.as_slice())];
-    let workloads: &[(Workload, &[Operation])] = if args.table { &TABLE } else { &given };
+    let workloads = if args.table {
+        workload::table().to_vec()
+    } else {
+        vec![(given, operations.as_slice())]
+    };
     let mut outcomes = Vec::new();
-    for (work, operations) in workloads {
+    for (work, operations) in &workloads {
         outcomes.extend(bench.measure(work, operations)?);
     }
     if args.json {
@@ -189,7 +112,7 @@ fn operations(args: &LoadArgs) -> Result<Vec<Operation>, CliError> {
             hint: "a download needs the caps of an upload; use --op put,get".into(),
         });
     }
-    if args.op.contains(&Operation::Range) && (args.part == 0 || args.size == 0) {
+    if args.op.contains(&Operation::Range) && (args.part == 0 || args.size.smallest_bytes() == 0) {
         return Err(CliError::Usage {
             what: if args.part == 0 { "--part" } else { "--size" },
             value: "0".into(),
@@ -220,11 +143,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// All rounds of one workload.
     fn measure(&mut self, work: &Workload, operations: &[Operation]) -> Result<Vec<Outcome>, CliError> {
-        let warmup = Workload {
-            size_bytes: work.size_bytes.min(WARMUP_BYTES_MAX),
-            files: work.files.min(WARMUP_FILES_MAX),
-            ..*work
-        };
+        let warmup = work.warmup();
         for _ in 0..self.args.warmup {
             self.round(&warmup, operations, "warm-up")?;
         }
@@ -232,7 +151,7 @@ impl Bench<'_> {
             .iter()
             .map(|operation| Outcome {
                 operation: *operation,
-                work: *work,
+                work: work.clone(),
                 rounds: Vec::new(),
                 nodes_seen: self.nodes.is_some(),
             })
@@ -259,17 +178,10 @@ impl Bench<'_> {
         for operation in operations {
             let bar = transfer_bar(
                 operation.word(),
-                Some(
-                    work.request_bytes(*operation)
-                        .saturating_mul(work.requests(*operation)),
-                ),
+                Some(work.total_bytes(*operation)),
                 self.args.json,
             );
-            bar.set_prefix(format!(
-                "{kind} {} × {} ",
-                work.requests(*operation),
-                bytes_text(work.request_bytes(*operation))
-            ));
+            bar.set_prefix(format!("{kind} {} ", work.text(*operation)));
             let measured = round::run(*operation, work, &mut files, self.url, self.nodes, &bar);
             bar.finish_and_clear();
             rounds.push(measured?);

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::load::round::Round;
+use crate::load::sizes::Share;
 use crate::load::stats::{Percentiles, Spread};
 use crate::load::{Operation, Workload};
 use crate::output::bytes_text;
@@ -31,7 +32,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn total_bytes(&self) -> f64 {
-        self.work.request_bytes(self.operation) as f64 * self.requests()
+        self.work.total_bytes(self.operation) as f64
     }
 
     fn requests(&self) -> f64 {
@@ -67,14 +68,28 @@ impl Outcome {
         })
     }
 
-    fn latencies(&self) -> Option<Percentiles> {
+    /// Of the requests whose number `counts`.
+    fn latencies(&self, counts: impl Fn(u64) -> bool) -> Option<Percentiles> {
         let (rounds, _) = self.counted();
-        Percentiles::of(
-            rounds
-                .into_iter()
-                .flat_map(|round| round.latencies.iter().copied())
-                .collect(),
-        )
+        let numbered = rounds.into_iter().flat_map(|round| (0..).zip(&round.latencies));
+        let counted = numbered.filter(|(request, _)| counts(*request));
+        Percentiles::of(counted.map(|(_, latency)| *latency).collect())
+    }
+
+    /// Of the requests for files of one size of the mix.
+    fn latencies_of(&self, share: usize) -> Option<Percentiles> {
+        self.latencies(|request| self.share_of(request) == share)
+    }
+
+    /// Which size of the mix a request's file is of.
+    fn share_of(&self, request: u64) -> usize {
+        self.work.sizes.share_of(self.work.file_of(request))
+    }
+
+    /// Whether the smallest request is so large that bytes count rather than requests.
+    fn is_large(&self) -> bool {
+        let smallest = self.work.sizes.smallest_bytes();
+        self.work.moved_bytes(self.operation, smallest) >= LARGE_BYTES
     }
 
     /// Of all rounds.
@@ -104,12 +119,18 @@ impl Outcome {
             Operation::Get => "download",
             Operation::Range => "parts of",
         };
-        let whole = bytes_text(self.work.size_bytes);
+        let whole = self.work.sizes.to_string();
         let size = match self.operation {
             Operation::Put | Operation::Get => whole,
             Operation::Range => {
-                let part = bytes_text(self.work.request_bytes(self.operation));
-                format!("{whole}, {} of {part}", self.work.requests(self.operation))
+                let part = self.work.part_bytes.min(self.work.sizes.largest_bytes());
+                let requests = self.work.requests(self.operation);
+                let at_most = if self.work.sizes.are_mixed() {
+                    "at most "
+                } else {
+                    ""
+                };
+                format!("{whole}, {requests} of {at_most}{}", bytes_text(part))
             }
         };
         let files = if self.work.files == 1 {
@@ -131,35 +152,38 @@ impl Outcome {
             Some(peak) => (bytes_text(peak), bytes_text(self.nodes_peak())),
             None => ("–".into(), "–".into()),
         };
-        let latency = self.latencies().map_or_else(
-            || "–".into(),
-            |all| {
-                format!(
-                    "{:.1} / {:.1} / {:.1}",
-                    millis(all.p50),
-                    millis(all.p90),
-                    millis(all.p99)
-                )
-            },
-        );
+        let latency = latency_text(self.latencies(|_| true));
         format!(
             "| {verb} {files}{size}, {clients} | {} | {latency} | {cpu} | {gateway} | {all} |",
             self.speed_text()
         )
     }
 
+    /// A row of latencies for each size of a mix.
+    fn rows_of_sizes(&self) -> Vec<String> {
+        if !self.work.sizes.are_mixed() {
+            return Vec::new();
+        }
+        let shares = self.work.sizes.shares().iter().enumerate();
+        let row = |(number, share): (usize, &Share)| {
+            let latency = latency_text(self.latencies_of(number));
+            format!("| – files of {} | | {latency} | | | |", bytes_text(share.bytes))
+        };
+        shares.map(row).collect()
+    }
+
     /// CPU of all nodes: per GiB for large files, per file for small ones.
     fn cpu_text(&self) -> String {
         let seconds = self.spread(|round| round.cpu.nodes).median;
-        if self.work.request_bytes(self.operation) >= LARGE_BYTES {
+        if self.is_large() {
             return format!("{:.1} s/GiB", seconds * GIB / self.total_bytes());
         }
         format!("{:.1} ms/file", seconds * 1e3 / self.requests())
     }
 
-    /// Bytes per second for large files, files per second for small ones.
+    /// Bytes per second for large files, files per second for small ones, both if they are mixed.
     fn speed_text(&self) -> String {
-        if self.work.request_bytes(self.operation) >= LARGE_BYTES {
+        if self.is_large() {
             let spread = self.spread(|round| self.total_bytes() / round.seconds / MIB);
             let mb = spread.median * MIB / 1e6;
             return format!(
@@ -168,10 +192,15 @@ impl Outcome {
             );
         }
         let spread = self.spread(|round| self.requests() / round.seconds);
-        format!(
+        let files = format!(
             "{:.0} files/s [{:.0}–{:.0}]",
             spread.median, spread.min, spread.max
-        )
+        );
+        if !self.work.sizes.are_mixed() {
+            return files;
+        }
+        let bytes = self.spread(|round| self.total_bytes() / round.seconds / MIB);
+        format!("{files}, {:.1} MiB/s", bytes.median)
     }
 
     /// Everything, for programs.
@@ -180,8 +209,15 @@ impl Outcome {
         let files_per_second = self.spread(|round| self.requests() / round.seconds);
         let spread =
             |spread: Spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max });
-        let latency = self.latencies().map(|all| {
-            json!({ "p50": millis(all.p50), "p90": millis(all.p90), "p99": millis(all.p99), "max": millis(all.max) })
+        let sizes = self.work.sizes.shares().iter().enumerate();
+        let sizes = sizes.map(|(number, share)| {
+            json!({
+                "size_bytes": share.bytes,
+                "parts": share.parts,
+                "requests": self.work.requests_of(self.operation, number),
+                "request_bytes": self.work.moved_bytes(self.operation, share.bytes),
+                "latency_ms": latency_json(self.latencies_of(number)),
+            })
         });
         let rounds: Vec<Value> = self
             .rounds
@@ -190,14 +226,14 @@ impl Outcome {
             .collect();
         json!({
             "operation": self.operation.word(),
-            "size_bytes": self.work.size_bytes,
+            "sizes": sizes.collect::<Vec<_>>(),
             "files": self.work.files,
             "requests": self.work.requests(self.operation),
-            "request_bytes": self.work.request_bytes(self.operation),
+            "bytes": self.work.total_bytes(self.operation),
             "clients": self.work.clients,
             "bytes_per_second": spread(bytes_per_second),
             "files_per_second": spread(files_per_second),
-            "latency_ms": latency,
+            "latency_ms": latency_json(self.latencies(|_| true)),
             "refusals": self.refusals(),
             "nodes_cpu_seconds": self.nodes_seen.then(|| spread(self.spread(|round| round.cpu.nodes))),
             "gateway_peak_bytes": self.gateway_peak(),
@@ -219,6 +255,28 @@ fn round_json(round: &Round, nodes_seen: bool) -> Value {
     })
 }
 
+/// For people, in milliseconds.
+fn latency_text(latencies: Option<Percentiles>) -> String {
+    latencies.map_or_else(
+        || "–".into(),
+        |all| {
+            format!(
+                "{:.1} / {:.1} / {:.1}",
+                millis(all.p50),
+                millis(all.p90),
+                millis(all.p99)
+            )
+        },
+    )
+}
+
+/// For programs, in milliseconds.
+fn latency_json(latencies: Option<Percentiles>) -> Option<Value> {
+    latencies.map(|all| {
+        json!({ "p50": millis(all.p50), "p90": millis(all.p90), "p99": millis(all.p99), "max": millis(all.max) })
+    })
+}
+
 fn millis(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -230,14 +288,16 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Vec<String> {
             .to_owned(),
         "|---|---|---|---|---|---|".to_owned(),
     ];
-    lines.extend(outcomes.iter().map(Outcome::row));
+    for outcome in outcomes {
+        lines.push(outcome.row());
+        lines.extend(outcome.rows_of_sizes());
+    }
     for outcome in outcomes {
         if outcome.refusals() > 0 {
             lines.push(format!(
-                "in {} rounds of {} × {} ({}) the gateway asked {} times to come back later, which was done",
+                "in {} rounds of {} ({}) the gateway asked {} times to come back later, which was done",
                 outcome.rounds.len(),
-                outcome.work.requests(outcome.operation),
-                bytes_text(outcome.work.request_bytes(outcome.operation)),
+                outcome.work.text(outcome.operation),
                 outcome.operation.word(),
                 outcome.refusals(),
             ));
@@ -245,11 +305,10 @@ pub(crate) fn table(outcomes: &[Outcome]) -> Vec<String> {
         let (_, disturbed) = outcome.counted();
         if disturbed > 0 {
             lines.push(format!(
-                "{} of {} rounds of {} × {} ({}) were disturbed by other processes{}",
+                "{} of {} rounds of {} ({}) were disturbed by other processes{}",
                 disturbed,
                 outcome.rounds.len(),
-                outcome.work.files,
-                bytes_text(outcome.work.size_bytes),
+                outcome.work.text(outcome.operation),
                 outcome.operation.word(),
                 if disturbed == outcome.rounds.len() {
                     "; its figures are not to be trusted"
@@ -268,6 +327,7 @@ mod tests {
 
     use super::*;
     use crate::load::procs::Cpu;
+    use crate::load::sizes::{self, Sizes};
 
     fn round(seconds: f64, others: f64) -> Round {
         Round {
@@ -286,7 +346,7 @@ mod tests {
 
     fn outcome(rounds: Vec<Round>) -> Outcome {
         let work = Workload {
-            size_bytes: 1 << 30,
+            sizes: Sizes::one(1 << 30),
             files: 1,
             clients: 1,
             part_bytes: 1 << 20,
@@ -328,5 +388,46 @@ mod tests {
             json!((1u64 << 30) as f64 / 8.0)
         );
         assert_eq!(value["gateway_peak_bytes"], json!(50u64 << 20));
+    }
+
+    #[test]
+    fn a_mix_tells_its_sizes_apart() {
+        let sizes = sizes::parse("1KiB:3,1MiB:1").unwrap();
+        // Large files take a second, small ones a millisecond.
+        let latency = |file| {
+            Duration::from_millis(if sizes.size_bytes(file) == 1 << 20 {
+                1_000
+            } else {
+                1
+            })
+        };
+        let mut mixed = outcome(vec![round(8.0, 0.0)]);
+        mixed.rounds[0].latencies = (0..8).map(latency).collect();
+        mixed.work = Workload {
+            sizes: sizes.clone(),
+            files: 8,
+            ..mixed.work
+        };
+        let rows = table(std::slice::from_ref(&mixed)).join("\n");
+        assert!(
+            rows.contains("upload 8 × mix of 3/4 1.00 KiB, 1/4 1.00 MiB, 1 client"),
+            "{rows}"
+        );
+        assert!(rows.contains("1 files/s [1–1], 0.3 MiB/s"), "{rows}");
+        assert!(
+            rows.contains("| – files of 1.00 KiB | | 1.0 / 1.0 / 1.0 |"),
+            "{rows}"
+        );
+        assert!(
+            rows.contains("| – files of 1.00 MiB | | 1000.0 / 1000.0 / 1000.0 |"),
+            "{rows}"
+        );
+        let value = mixed.json();
+        assert_eq!(value["bytes"], json!(6 * 1024 + 2 * (1u64 << 20)));
+        assert_eq!(value["sizes"][1]["requests"], json!(2));
+        mixed.operation = Operation::Range;
+        mixed.work.part_bytes = 2048;
+        assert_eq!(mixed.json()["sizes"][1]["request_bytes"], json!(2048));
+        assert_eq!(mixed.json()["bytes"], json!(64 * (6 * 1024 + 2 * 2048)));
     }
 }

@@ -33,6 +33,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     pub(crate) seconds: f64,
+    /// Of each request, in the order of their numbers.
     pub(crate) latencies: Vec<Duration>,
     /// Times that the gateway said it had too much to do.
     pub(crate) refusals: u64,
@@ -67,17 +68,18 @@ impl Files {
         Wanted {
             cap: &self.caps[file as usize],
             file,
-            content: self.content(file, work.size_bytes),
+            content: self.content(file, work.sizes.size_bytes(file)),
             range: None,
         }
     }
 
-    /// Part number `request` of a round: of one file after the other, at a place that follows from the seed.
+    /// Part number `request` of a round, at a place that follows from the seed.
     fn part(&self, request: u64, work: &Workload) -> Wanted<'_> {
-        let file = request % work.files;
+        let file = work.file_of(request);
         let seed = file_seed(self.seed, self.round, file);
-        let length = work.request_bytes(Operation::Range);
-        let from = mix(seed.wrapping_add(request)) % (work.size_bytes - length + 1);
+        let size_bytes = work.sizes.size_bytes(file);
+        let length = work.moved_bytes(Operation::Range, size_bytes);
+        let from = mix(seed.wrapping_add(request)) % (size_bytes - length + 1);
         Wanted {
             cap: &self.caps[file as usize],
             file,
@@ -184,8 +186,8 @@ fn client(
         let started = Instant::now();
         let request = || match operation {
             Operation::Put => {
-                let content = files.content(file, work.size_bytes);
-                put(&gateway, content, work.size_bytes, bar)
+                let size_bytes = work.sizes.size_bytes(file);
+                put(&gateway, files.content(file, size_bytes), size_bytes, bar)
             }
             Operation::Get => get(&gateway, files.whole(file, work), &mut buffer, bar),
             Operation::Range => get(&gateway, files.part(file, work), &mut buffer, bar),

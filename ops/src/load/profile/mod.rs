@@ -18,7 +18,7 @@ use truckee_grid::params::Coding;
 
 use super::procs::Nodes;
 use super::round::{self, Files};
-use super::{Operation, WARMUP_BYTES_MAX, Workload};
+use super::{Operation, Workload};
 use crate::cli::LoadArgs;
 use crate::error::CliError;
 use crate::http::Gateway;
@@ -49,7 +49,7 @@ pub(super) fn run(
             ),
         });
     };
-    if args.size == 0 {
+    if args.size.largest_bytes() == 0 {
         return Err(CliError::Usage {
             what: "--size",
             value: "0".into(),
@@ -76,10 +76,11 @@ pub(super) fn run(
         print_line("")?;
     }
     print_line(&format!(
-        "seed {seed}, {coding}, {} rounds of {} × {}, steps by themselves: the least of three tries over {}",
+        "seed {seed}, {coding}, {} rounds of {} × {}, steps by themselves: the least of three tries over {}; shares that are read from memory \
+         are read by the links' threads and count there",
         args.repeat,
         args.files,
-        bytes_text(args.size),
+        args.size,
         bytes_text(bare::PLAIN_BYTES as u64),
     ))
 }
@@ -107,15 +108,12 @@ fn measure(
     seed: u64,
 ) -> Result<Vec<Budget>, CliError> {
     let work = Workload {
-        size_bytes: args.size,
+        sizes: args.size.clone(),
         files: args.files,
         clients: args.clients,
         part_bytes: args.part,
     };
-    let small = Workload {
-        size_bytes: work.size_bytes.min(WARMUP_BYTES_MAX),
-        ..work
-    };
+    let small = work.warmup();
     let warm_ups = u64::from(args.warmup);
     let mut burned = OPERATIONS.map(|_| Reading::default());
     for number in 0..warm_ups + u64::from(args.repeat) {
@@ -123,8 +121,7 @@ fn measure(
         let work = if counts { &work } else { &small };
         let mut files = Files::new(seed, number);
         for (operation, burned) in OPERATIONS.into_iter().zip(&mut burned) {
-            let total_bytes = work.request_bytes(operation) * work.requests(operation);
-            let bar = transfer_bar(operation.word(), Some(total_bytes), args.json);
+            let bar = transfer_bar(operation.word(), Some(work.total_bytes(operation)), args.json);
             let before = meter::begin(meters)?;
             let done = round::run(operation, work, &mut files, gateway.url(), Some(nodes), &bar);
             bar.finish_and_clear();
@@ -134,7 +131,7 @@ fn measure(
             }
         }
     }
-    let plain_bytes = work.size_bytes * work.files * u64::from(args.repeat);
+    let plain_bytes = work.total_bytes(Operation::Put) * u64::from(args.repeat);
     let each = OPERATIONS.into_iter().zip(&burned);
     Ok(each
         .map(|(operation, burned)| Budget::of(operation, plain_bytes, burned, bare))
