@@ -14,6 +14,7 @@
 //! Costs per new share: one `fsync` of its file and two of directories (three for the first of a prefix); at start one
 //! `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
 
+mod appended;
 pub(super) mod finished;
 mod hashes;
 pub(in crate::store) mod incoming;

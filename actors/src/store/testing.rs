@@ -21,7 +21,12 @@ pub(crate) struct Sample {
 
 /// Share `share` of a file of `bytes` bytes in segments of 1 KiB; other seeds, other files.
 pub(crate) fn sample(seed: u8, bytes: usize, share: u8) -> Sample {
-    let encoding = Encoding::new(Coding::new(3, 10).expect("valid"), 7, 1024).expect("valid");
+    sample_in_segments(seed, bytes, share, 1024)
+}
+
+/// Likewise in segments of another length.
+pub(crate) fn sample_in_segments(seed: u8, bytes: usize, share: u8, segment_bytes: u32) -> Sample {
+    let encoding = Encoding::new(Coding::new(3, 10).expect("valid"), 7, segment_bytes).expect("valid");
     let key = ReadKey::from_bytes([seed; 16]);
     let engines = Engines::select(ErasureChoice::Auto).expect("never refused");
     let mut coder = SegmentCoder::new(&encoding, &key, engines);
@@ -29,7 +34,7 @@ pub(crate) fn sample(seed: u8, bytes: usize, share: u8) -> Sample {
     let plain: Vec<u8> = (0..bytes)
         .map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed))
         .collect();
-    let segments: Vec<&[u8]> = plain.chunks(1024).collect();
+    let segments: Vec<&[u8]> = plain.chunks(segment_bytes as usize).collect();
     let encoded: Vec<EncodedSegment> = segments
         .iter()
         .enumerate()
@@ -47,7 +52,7 @@ pub(crate) fn sample(seed: u8, bytes: usize, share: u8) -> Sample {
     for segment in &encoded {
         trees.push(&segment.block_leaves, segment.sealed_leaf);
     }
-    let seal = trees.finish(bytes as u64, 1024).expect("complete");
+    let seal = trees.finish(bytes as u64, segment_bytes).expect("complete");
     let at = usize::from(share);
     Sample {
         share: ShareId {

@@ -1,7 +1,5 @@
 //! Unfinished shares: made, filled block by block, finished or thrown away. Owns the way to durability.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -11,18 +9,16 @@ use truckee_grid::ids::Hash;
 use truckee_grid::params::Coding;
 use truckee_grid::share::{ShareHeader, build_trailer};
 
+use super::appended::Appended;
 use super::recent::{Part, without_pages};
 use super::{FileDisk, Trouble};
 
 /// One unfinished share file.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    file: File,
-    path: PathBuf,
+    file: Appended,
     header: ShareHeader,
-    /// Bytes that stand; a failed write is cut back to this.
-    length: u64,
-    /// Bytes of them that the system has been told to write to the disk.
+    /// Bytes of it that the system has been told to write to the disk.
     begun: u64,
 }
 
@@ -30,12 +26,12 @@ impl Incoming {
     /// Has the system begin to write what it has not been told of yet.
     fn begin_writing(&mut self, incoming: IncomingId) -> Part {
         let part = self.rest(incoming);
-        without_pages(&self.file, part.from, part.bytes);
-        self.begun = self.length;
+        without_pages(self.file.file(), part.from, part.bytes);
+        self.begun = self.file.written_bytes();
         part
     }
 
-    /// What the system has not been told to write.
+    /// What the system has, and has not been told to write.
     fn rest(&self, incoming: IncomingId) -> Part {
         Part {
             incoming,
@@ -44,7 +40,7 @@ impl Incoming {
                 share: self.header.share,
             },
             from: self.begun,
-            bytes: self.length - self.begun,
+            bytes: self.file.written_bytes() - self.begun,
         }
     }
 }
@@ -83,12 +79,10 @@ impl FileDisk {
             coding,
             segment_bytes,
         };
-        let file = self.steps.create(&path)?;
+        let file = Appended::create(&self.steps, path)?;
         let begun = Arc::new(Mutex::new(Incoming {
             file,
-            path,
             header,
-            length: 0,
             begun: 0,
         }));
         self.incoming_table().insert(incoming, Arc::clone(&begun));
@@ -103,7 +97,7 @@ impl FileDisk {
         let unfinished = self.unfinished(incoming)?;
         self.extend(&unfinished, block)?;
         let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        if guard.length - guard.begun >= WRITTEN_AT_ONCE_BYTES {
+        if guard.file.written_bytes() - guard.begun >= WRITTEN_AT_ONCE_BYTES {
             let part = guard.begin_writing(incoming);
             drop(guard);
             self.wrote(part);
@@ -114,21 +108,7 @@ impl FileDisk {
     /// Appends, or leaves the file as it was.
     fn extend(&self, unfinished: &Mutex<Incoming>, bytes: &[u8]) -> Result<(), Trouble> {
         let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        let Incoming {
-            file, path, length, ..
-        } = &mut *guard;
-        if let Err(error) = self.steps.write(file, path, bytes) {
-            // The next write would go behind the torn one: back to what stands. If even that fails, the share is
-            // given up by the caller anyway, and its file goes.
-            let back = self.steps.truncate(file, path, *length);
-            let seek = std::io::Seek::seek(file, std::io::SeekFrom::Start(*length));
-            if let Err(second) = back.and(seek.map(|_| ())) {
-                tracing::warn!(error = %second, "a torn write could not be taken back; the share will be thrown away");
-            }
-            return Err(error.into());
-        }
-        *length += bytes.len() as u64;
-        Ok(())
+        Ok(guard.file.append(&self.steps, bytes)?)
     }
 
     pub(super) fn finish(
@@ -149,13 +129,14 @@ impl FileDisk {
         }
         self.extend(&unfinished, &trailer(&header, closing)?)?;
         let (file_bytes, rest) = {
-            let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-            self.steps
-                .stamp(&guard.file, &guard.path, closing.lease.granted)?;
-            self.steps.sync(&guard.file, &guard.path)?;
-            self.synced(&guard.file, incoming, guard.begun);
-            self.publish(&guard.path, share)?;
-            (guard.length, guard.rest(incoming))
+            let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+            guard.file.complete(&self.steps)?;
+            let (file, path) = (guard.file.file(), guard.file.path());
+            self.steps.stamp(file, path, closing.lease.granted)?;
+            self.steps.sync(file, path)?;
+            self.synced(file, incoming, guard.begun);
+            self.publish(path, share)?;
+            (guard.file.length_bytes(), guard.rest(incoming))
         };
         self.holds_one_of(file_bytes);
         self.incoming_table().remove(&incoming);
@@ -219,7 +200,7 @@ impl FileDisk {
         if let Some(unfinished) = removed {
             self.forget_unfinished(incoming);
             let guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-            self.steps.remove(&guard.path)?;
+            self.steps.remove(guard.file.path())?;
         }
         Ok(DiskDone::Gone { file_bytes: 0 })
     }

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use rustix::fs::{FallocateFlags, fallocate};
 use truckee_engine::time::UnixSeconds;
 
 /// Shares are ciphertext, but who holds which file is nobody's business: owner only.
@@ -61,7 +62,19 @@ impl Steps {
         file.write_all(bytes)
     }
 
-    /// Takes back what a failed write may have left behind `length`.
+    /// Has the file system set so many bytes aside for a file; its length stays.
+    pub(in crate::store) fn make_room(
+        &self,
+        file: &File,
+        path: &Path,
+        from: u64,
+        bytes: u64,
+    ) -> io::Result<()> {
+        self.step(path, false)?;
+        Ok(fallocate(file, FallocateFlags::KEEP_SIZE, from, bytes)?)
+    }
+
+    /// Takes back what a failed write may have left behind `length`, and room there.
     pub(in crate::store) fn truncate(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
         self.step(path, false)?;
         file.set_len(length)

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use truckee_engine::store::{Damage, DiskDone, DiskFault, DiskOp, IncomingId, ShareId};
 use truckee_grid::ids::{Hash, SegmentIndex, ShareNumber};
 
-use super::super::testing::{Sample, sample};
+use super::super::testing::{Sample, sample, sample_in_segments};
 use super::steps::Steps;
 use super::*;
 
@@ -434,8 +434,8 @@ fn a_full_disk_is_a_fault_that_leaves_nothing_behind<D: Opens>() {
 /// A torn write is taken back, so that the next block stands where it should.
 fn a_failed_append_can_be_repeated<D: Opens>() {
     let dir = TempDir::new().expect("temporary directory");
-    let sample = sample(4, 2500, 1);
-    // The calls of a create are two; the third is the first block's write.
+    let sample = sample_in_segments(4, 1 << 20, 1, 512 << 10);
+    // A create makes one call; of the first block the first unit is written by the second, what else fills units by the third.
     let steps = Steps {
         budget: Some(Budget::new(2, io::ErrorKind::StorageFull, true)),
     };
