@@ -15,6 +15,7 @@
 //! `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
 
 mod appended;
+mod buffers;
 pub(super) mod finished;
 mod hashes;
 pub(in crate::store) mod incoming;

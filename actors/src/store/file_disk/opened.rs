@@ -15,6 +15,7 @@ use truckee_grid::share::{FOOTER_BYTES, Footer, HEADER_BYTES, ShareLayout, Verif
 use truckee_grid::ueb::{Ueb, hash_of_encoded};
 use truckee_wire::message::{BlockRead, FileFacts, SealedProof};
 
+use super::buffers::Buffer;
 use super::hashes;
 use super::paths::Paths;
 use super::source::Source;
@@ -129,7 +130,7 @@ impl Opened {
             .layout()
             .block(segment)
             .ok_or(Trouble::Plain(DiskFault::NoSuchSegment { segments }))?;
-        read(source, at, length).map(Bytes::from)
+        read(source, at, length).map(Buffer::freeze)
     }
 
     /// One block with what proves it.
@@ -208,10 +209,10 @@ impl Opened {
     }
 }
 
-fn read(source: &Source, at: u64, length: usize) -> Result<Vec<u8>, Trouble> {
-    let mut bytes = vec![0; length];
-    source.read_exact_at(&mut bytes, at)?;
-    Ok(bytes)
+fn read(source: &Source, at: u64, length: usize) -> Result<Buffer, Trouble> {
+    let mut buffer = Buffer::of(length);
+    source.read_exact_at(buffer.as_mut(), at)?;
+    Ok(buffer)
 }
 
 /// UEB and share roots, checked against the footer and each other.
@@ -219,12 +220,12 @@ fn read_facts(ends: &Ends) -> Result<FileFacts, Trouble> {
     let Ends { source, footer, .. } = ends;
     let layout = &footer.layout;
     let encoded = read(source, layout.ueb(), layout.ueb_bytes())?;
-    if hash_of_encoded(&encoded) != footer.ueb_hash {
+    if hash_of_encoded(encoded.as_ref()) != footer.ueb_hash {
         return Err(wrong(source, &"its UEB is not the one that its footer names"));
     }
-    let ueb = Ueb::decode(&encoded).map_err(|error| wrong(source, &error))?;
+    let ueb = Ueb::decode(encoded.as_ref()).map_err(|error| wrong(source, &error))?;
     let joined = read(source, layout.share_roots(), layout.share_roots_bytes())?;
-    let share_roots: Vec<Hash> = joined.as_chunks().0.iter().copied().map(Hash).collect();
+    let share_roots: Vec<Hash> = joined.as_ref().as_chunks().0.iter().copied().map(Hash).collect();
     if merkle::share_root(&share_roots).as_ref() != Some(ueb.share_root()) {
         return Err(wrong(
             source,
