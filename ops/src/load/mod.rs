@@ -6,6 +6,7 @@
 
 pub(crate) mod content;
 mod directories;
+mod outcome;
 mod procs;
 mod profile;
 mod report;
@@ -23,8 +24,8 @@ use crate::cli::LoadArgs;
 use crate::error::CliError;
 use crate::http::Gateway;
 use crate::output::{print_json, print_line, transfer_bar};
+use outcome::Outcome;
 use procs::Nodes;
-use report::Outcome;
 use round::Files;
 
 pub(crate) use procs::runs as node_runs;

@@ -14,7 +14,7 @@ use crate::error::CliError;
 /// Clock ticks per second in `/proc`: the kernel's USER_HZ, 100 on every architecture that Rust's std runs on today.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds burned since some moment before.
+/// CPU seconds burned between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Cpu {
     /// By all nodes of the cluster.
@@ -23,6 +23,26 @@ pub(crate) struct Cpu {
     pub(crate) client: f64,
     /// By all processes of the machine, these included.
     pub(crate) machine: f64,
+}
+
+/// CPU seconds burned since each process started, and the machine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clocks {
+    /// Of each node, as long as it runs.
+    nodes: Vec<Option<f64>>,
+    client: f64,
+    machine: f64,
+}
+
+/// What one node cost between two readings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NodeCost {
+    pub(crate) name: String,
+    pub(crate) is_gateway: bool,
+    /// None if it does not run any more.
+    pub(crate) cpu_seconds: Option<f64>,
+    /// Most resident memory, shared pages counted.
+    pub(crate) peak_bytes: Option<u64>,
 }
 
 /// The processes to look at.
@@ -87,35 +107,28 @@ impl Nodes {
         }
     }
 
-    /// CPU seconds of all nodes since they started.
-    fn cpu_seconds(&self) -> f64 {
-        self.entries
-            .iter()
-            .filter_map(|entry| cpu_seconds(&entry.pid.to_string()))
-            .sum()
-    }
-
-    /// Peak resident bytes of the gateway, and the sum over all nodes (shared pages count in each).
-    pub(crate) fn peaks_bytes(&self) -> (Option<u64>, u64) {
-        let mut gateway = None;
-        let mut all = 0;
-        for entry in &self.entries {
-            let Some(peak) = peak_bytes(entry.pid) else {
-                continue;
-            };
-            all += peak;
-            if entry.roles.iter().any(|role| role == "gateway") {
-                gateway = Some(peak);
-            }
-        }
-        (gateway, all)
+    /// What each node cost between two readings, and the peak of its memory until now.
+    pub(crate) fn costs(&self, before: &Clocks, after: &Clocks) -> Vec<NodeCost> {
+        let burned = burned(before, after);
+        let each = self.entries.iter().zip(burned);
+        each.map(|(entry, cpu_seconds)| NodeCost {
+            name: entry.name.clone(),
+            is_gateway: entry.roles.iter().any(|role| role == "gateway"),
+            cpu_seconds,
+            peak_bytes: peak_bytes(entry.pid),
+        })
+        .collect()
     }
 }
 
 /// A reading of all clocks; the difference of two is what happened between.
-pub(crate) fn cpu(nodes: Option<&Nodes>) -> Cpu {
-    Cpu {
-        nodes: nodes.map_or(0.0, Nodes::cpu_seconds),
+pub(crate) fn clocks(nodes: Option<&Nodes>) -> Clocks {
+    let entries = nodes.map_or(&[] as &[NodeEntry], Nodes::entries);
+    Clocks {
+        nodes: entries
+            .iter()
+            .map(|entry| cpu_seconds(&entry.pid.to_string()))
+            .collect(),
         client: cpu_seconds("self").unwrap_or(0.0),
         machine: fs::read_to_string("/proc/stat")
             .ok()
@@ -124,16 +137,24 @@ pub(crate) fn cpu(nodes: Option<&Nodes>) -> Cpu {
     }
 }
 
-impl Cpu {
+/// By each node. What one burned that ended in between is not known.
+fn burned<'a>(before: &'a Clocks, after: &'a Clocks) -> impl Iterator<Item = Option<f64>> + 'a {
+    let both = before.nodes.iter().zip(&after.nodes);
+    both.map(|(before, after)| Some((*after)? - (*before)?))
+}
+
+impl Clocks {
     /// What was burned since `before`.
-    pub(crate) fn since(self, before: Cpu) -> Cpu {
+    pub(crate) fn since(&self, before: &Clocks) -> Cpu {
         Cpu {
-            nodes: self.nodes - before.nodes,
+            nodes: burned(before, self).flatten().sum(),
             client: self.client - before.client,
             machine: self.machine - before.machine,
         }
     }
+}
 
+impl Cpu {
     /// What processes burned that have nothing to do with the measurement.
     pub(crate) fn others(self) -> f64 {
         (self.machine - self.nodes - self.client).max(0.0)
@@ -210,16 +231,30 @@ mod tests {
     fn this_process_is_seen() {
         assert!(cpu_seconds("self").is_some());
         assert!(peak_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
-        assert!(cpu(None).machine > 0.0);
+        assert!(clocks(None).machine > 0.0);
     }
 
     #[test]
     fn processes_that_are_named_are_looked_at_and_the_first_is_the_gateway() {
         let own = std::process::id();
         let nodes = Nodes::of_pids(&[own, own]).unwrap();
-        let (gateway, all) = nodes.peaks_bytes();
-        assert!(gateway.is_some_and(|gateway| gateway > 0 && all >= gateway));
-        assert!(cpu(Some(&nodes)).nodes >= cpu(None).client);
+        let now = clocks(Some(&nodes));
+        let before = Clocks {
+            nodes: vec![Some(0.0), None],
+            ..Clocks::default()
+        };
+        let costs = nodes.costs(&before, &now);
+        assert_eq!(
+            costs.iter().map(|cost| cost.is_gateway).collect::<Vec<_>>(),
+            [true, false]
+        );
+        assert!(
+            costs
+                .iter()
+                .all(|cost| cost.peak_bytes.is_some_and(|bytes| bytes > 0))
+        );
+        assert_eq!(costs[1].cpu_seconds, None, "it was not there before");
+        assert_eq!(costs[0].cpu_seconds, Some(now.since(&before).nodes));
         let refused = Nodes::of_pids(&[u32::MAX]).unwrap_err();
         assert!(
             refused.to_string().contains("no process has this number"),

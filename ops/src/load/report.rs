@@ -1,117 +1,19 @@
-//! What a measurement says, for people and for programs.
-//!
-//! Owns the rule about disturbed rounds: when other processes burned more than a tenth of the machine during a round,
-//! the round is marked, and the figures are taken from the others if there are any. The JSON holds every round.
+//! What a measurement says: a table for people, JSON with every round for programs.
 
 use serde_json::{Value, json};
 
+use crate::load::Operation;
+use crate::load::outcome::Outcome;
+use crate::load::procs::NodeCost;
 use crate::load::round::Round;
 use crate::load::sizes::Share;
 use crate::load::stats::{Percentiles, Spread};
-use crate::load::{Operation, Workload};
 use crate::output::bytes_text;
-
-/// Share of all processors' time that other processes may take before a round counts as disturbed.
-const DISTURBED_SHARE: f64 = 0.1;
-
-/// Files from this size on are measured by their bytes, smaller ones by their number.
-const LARGE_BYTES: u64 = 1 << 20;
 
 const MIB: f64 = 1024.0 * 1024.0;
 const GIB: f64 = 1024.0 * MIB;
 
-/// All rounds of one operation on one workload.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) operation: Operation,
-    pub(crate) work: Workload,
-    pub(crate) rounds: Vec<Round>,
-    /// Whether the nodes' processes could be looked at.
-    pub(crate) nodes_seen: bool,
-}
-
 impl Outcome {
-    fn total_bytes(&self) -> f64 {
-        self.work.total_bytes(self.operation) as f64
-    }
-
-    fn requests(&self) -> f64 {
-        self.work.requests(self.operation) as f64
-    }
-
-    fn is_disturbed(round: &Round, nodes_seen: bool) -> bool {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        // Without the nodes' pids their own work cannot be told from that of others.
-        nodes_seen && round.cpu.others() > DISTURBED_SHARE * round.seconds * processors as f64
-    }
-
-    /// The rounds that count, and how many were disturbed.
-    fn counted(&self) -> (Vec<&Round>, usize) {
-        let (calm, disturbed): (Vec<_>, Vec<_>) = self
-            .rounds
-            .iter()
-            .partition(|round| !Self::is_disturbed(round, self.nodes_seen));
-        let count = disturbed.len();
-        if calm.is_empty() {
-            (disturbed, count)
-        } else {
-            (calm, count)
-        }
-    }
-
-    fn spread(&self, figure: impl Fn(&Round) -> f64) -> Spread {
-        let spread = Spread::of(self.counted().0.into_iter().map(figure));
-        spread.unwrap_or(Spread {
-            median: 0.0,
-            min: 0.0,
-            max: 0.0,
-        })
-    }
-
-    /// Of the requests whose number `counts`.
-    fn latencies(&self, counts: impl Fn(u64) -> bool) -> Option<Percentiles> {
-        let (rounds, _) = self.counted();
-        let numbered = rounds.into_iter().flat_map(|round| (0..).zip(&round.latencies));
-        let counted = numbered.filter(|(request, _)| counts(*request));
-        Percentiles::of(counted.map(|(_, latency)| *latency).collect())
-    }
-
-    /// Of the requests for files of one size of the mix.
-    fn latencies_of(&self, share: usize) -> Option<Percentiles> {
-        self.latencies(|request| self.share_of(request) == share)
-    }
-
-    /// Which size of the mix a request's file is of.
-    fn share_of(&self, request: u64) -> usize {
-        self.work.sizes.share_of(self.work.file_of(request))
-    }
-
-    /// Whether the smallest request is so large that bytes count rather than requests.
-    fn is_large(&self) -> bool {
-        let smallest = self.work.sizes.smallest_bytes();
-        self.work.moved_bytes(self.operation, smallest) >= LARGE_BYTES
-    }
-
-    /// Of all rounds.
-    fn refusals(&self) -> u64 {
-        self.rounds.iter().map(|round| round.refusals).sum()
-    }
-
-    fn gateway_peak(&self) -> Option<u64> {
-        self.rounds
-            .iter()
-            .filter_map(|round| round.gateway_peak_bytes)
-            .max()
-    }
-
-    fn nodes_peak(&self) -> u64 {
-        self.rounds
-            .iter()
-            .map(|round| round.nodes_peak_bytes)
-            .max()
-            .unwrap_or(0)
-    }
-
     /// One row of the table.
     fn row(&self) -> String {
         let verb = match self.operation {
@@ -251,8 +153,13 @@ fn round_json(round: &Round, nodes_seen: bool) -> Value {
         "client_cpu_seconds": round.cpu.client,
         "other_cpu_seconds": nodes_seen.then(|| round.cpu.others()),
         "disturbed": Outcome::is_disturbed(round, nodes_seen),
-        "gateway_peak_bytes": round.gateway_peak_bytes,
+        "gateway_peak_bytes": round.gateway_peak_bytes(),
+        "nodes": round.nodes.iter().map(node_json).collect::<Vec<_>>(),
     })
+}
+
+fn node_json(node: &NodeCost) -> Value {
+    json!({ "name": node.name, "cpu_seconds": node.cpu_seconds, "peak_bytes": node.peak_bytes })
 }
 
 /// For people, in milliseconds.
@@ -326,6 +233,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::load::Workload;
     use crate::load::procs::Cpu;
     use crate::load::sizes::{self, Sizes};
 
@@ -339,8 +247,19 @@ mod tests {
                 client: 0.5,
                 machine: 1.5 + others,
             },
-            gateway_peak_bytes: Some(50 << 20),
-            nodes_peak_bytes: 300 << 20,
+            nodes: vec![
+                node("gateway", 0.25, 50 << 20),
+                node("storage-01", 0.75, 250 << 20),
+            ],
+        }
+    }
+
+    fn node(name: &str, cpu_seconds: f64, peak_bytes: u64) -> NodeCost {
+        NodeCost {
+            name: name.to_owned(),
+            is_gateway: name == "gateway",
+            cpu_seconds: Some(cpu_seconds),
+            peak_bytes: Some(peak_bytes),
         }
     }
 
@@ -388,6 +307,10 @@ mod tests {
             json!((1u64 << 30) as f64 / 8.0)
         );
         assert_eq!(value["gateway_peak_bytes"], json!(50u64 << 20));
+        assert_eq!(
+            value["rounds"][0]["nodes"][1],
+            json!({ "name": "storage-01", "cpu_seconds": 0.75, "peak_bytes": 250u64 << 20 })
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use crate::error::CliError;
 use crate::http::{Gateway, PutChoice};
 use crate::load::content::{Content, file_seed, mix};
-use crate::load::procs::{self, Cpu, Nodes};
+use crate::load::procs::{self, Cpu, NodeCost, Nodes};
 use crate::load::{Operation, Workload};
 use crate::output::Counted;
 
@@ -38,8 +38,21 @@ pub(crate) struct Round {
     /// Times that the gateway said it had too much to do.
     pub(crate) refusals: u64,
     pub(crate) cpu: Cpu,
-    pub(crate) gateway_peak_bytes: Option<u64>,
-    pub(crate) nodes_peak_bytes: u64,
+    /// Of each node that could be looked at.
+    pub(crate) nodes: Vec<NodeCost>,
+}
+
+impl Round {
+    /// Peak memory of the gateway.
+    pub(crate) fn gateway_peak_bytes(&self) -> Option<u64> {
+        let gateway = self.nodes.iter().find(|node| node.is_gateway)?;
+        gateway.peak_bytes
+    }
+
+    /// Peak memory of all nodes together.
+    pub(crate) fn nodes_peak_bytes(&self) -> u64 {
+        self.nodes.iter().filter_map(|node| node.peak_bytes).sum()
+    }
 }
 
 /// The files of a round: their seed and, after the put, their caps.
@@ -113,7 +126,7 @@ pub(crate) fn run(
     let results = Mutex::new(Vec::new());
     let next = AtomicU64::new(0);
     let failed = AtomicBool::new(false);
-    let before = procs::cpu(nodes);
+    let before = procs::clocks(nodes);
     let started = Instant::now();
     let work_off =
         || client(operation, work, files, url, &next, &failed, bar).map(|done| keep(&results, done));
@@ -126,9 +139,8 @@ pub(crate) fn run(
         outcomes.collect()
     });
     let seconds = started.elapsed().as_secs_f64();
-    let cpu = procs::cpu(nodes).since(before);
+    let after = procs::clocks(nodes);
     outcome?;
-    let (gateway_peak_bytes, nodes_peak_bytes) = nodes.map_or((None, 0), Nodes::peaks_bytes);
     let mut done = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -142,9 +154,8 @@ pub(crate) fn run(
         seconds,
         latencies,
         refusals,
-        cpu,
-        gateway_peak_bytes,
-        nodes_peak_bytes,
+        cpu: after.since(&before),
+        nodes: nodes.map_or_else(Vec::new, |nodes| nodes.costs(&before, &after)),
     })
 }
 
