@@ -2,8 +2,11 @@
 //!
 //! With P the data blocks that are there, M those that are missing, and R as many recovery blocks as are missing:
 //! R = G·P + H·M, where G and H are columns of the generator matrix. So M = H⁻¹·R + H⁻¹·G·P, in a field where minus is
-//! plus. The product with a constant is the library's vectorised one, over pieces small enough to stay in the first-level
-//! cache.
+//! plus. The product with a constant is the library's vectorised one, which works in place; so each sum of products is taken in Horner's
+//! order, f₀·b₀ + f₁·b₁ + f₂·b₂ = ((b₀·f₀/f₁ + b₁)·f₁/f₂ + b₂)·f₂, and nothing is copied but the first term. All missing blocks
+//! are made piece by piece together, so that what they are made of is in the first-level cache the second time.
+
+use std::ops::Range;
 
 use reed_solomon_simd::engine::{
     DefaultEngine, Engine as _, GF_MODULUS, GfElement,
@@ -12,8 +15,8 @@ use reed_solomon_simd::engine::{
 
 use crate::{geometry::BLOCK_UNIT_BYTES, ids::ShareNumber};
 
-/// Units of 64 bytes that are worked on at a time: 8 KiB of scratch and 8 KiB of result fit the smallest first-level cache.
-const PIECE_UNITS: usize = 128;
+/// Units of 64 bytes that are worked on at a time: 4 KiB of a result and of each of k = 3 blocks fit the smallest first-level cache.
+const PIECE_UNITS: usize = 64;
 
 /// The rows of the generator matrix that make recovery blocks: k coefficients each.
 pub(super) struct Generator {
@@ -30,10 +33,17 @@ impl Generator {
 /// Restores the data blocks that are missing from one set of k shares.
 pub(super) struct Restorer {
     shares: Vec<ShareNumber>,
-    /// For each missing data block, ascending: by what to multiply each of the shares.
-    rows: Vec<Vec<GfElement>>,
+    /// For each missing data block, ascending: how it is made.
+    recipes: Vec<Vec<Step>>,
     engine: DefaultEngine,
-    scratch: Vec<[u8; BLOCK_UNIT_BYTES]>,
+}
+
+/// Add a block, multiply the sum.
+struct Step {
+    /// Which of the shares' blocks.
+    block: usize,
+    /// Logarithm of the factor.
+    log: GfElement,
 }
 
 impl Restorer {
@@ -60,14 +70,12 @@ impl Restorer {
                 let terms = inverse.iter().zip(&used);
                 terms.fold(0, |sum, (&factor, row)| sum ^ field.multiply(factor, row[column]))
             });
-            of_there.chain(inverse.iter().copied()).collect()
+            of_there.chain(inverse.iter().copied()).collect::<Vec<_>>()
         };
-        let rows = inverse.iter().map(row).collect();
         Self {
             shares: shares.to_vec(),
-            rows,
+            recipes: inverse.iter().map(row).map(|row| field.recipe(&row)).collect(),
             engine: DefaultEngine::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -75,26 +83,34 @@ impl Restorer {
         &self.shares
     }
 
-    /// Adds the missing blocks, ascending, each into its place, which is zero. `blocks` are those of the shares.
-    pub(super) fn restore(&mut self, blocks: &[&[u8]], missing: &mut [&mut [u8]]) {
-        let field = Field::new();
-        let Self {
-            rows,
-            engine,
-            scratch,
-            ..
-        } = self;
-        for (place, row) in missing.iter_mut().zip(rows) {
-            let (out, _) = place.as_chunks_mut::<BLOCK_UNIT_BYTES>();
-            for (start, sum) in (0..).step_by(PIECE_UNITS).zip(out.chunks_mut(PIECE_UNITS)) {
-                for (&factor, block) in row.iter().zip(blocks).filter(|(factor, _)| **factor != 0) {
-                    let (units, _) = block.as_chunks::<BLOCK_UNIT_BYTES>();
-                    scratch.clear();
-                    scratch.extend_from_slice(&units[start..start + sum.len()]);
-                    engine.mul(scratch, field.log(factor));
-                    add(sum, scratch);
-                }
+    /// Writes the missing blocks, ascending, each into its place. `blocks` are those of the shares, of the same length.
+    pub(super) fn restore(&self, blocks: &[&[u8]], missing: &mut [&mut [u8]]) {
+        let units = missing.first().map_or(0, |place| place.len() / BLOCK_UNIT_BYTES);
+        for start in (0..units).step_by(PIECE_UNITS) {
+            let piece = start..units.min(start + PIECE_UNITS);
+            for (place, recipe) in missing.iter_mut().zip(&self.recipes) {
+                let (place, _) = place.as_chunks_mut::<BLOCK_UNIT_BYTES>();
+                self.make(recipe, blocks, piece.clone(), &mut place[piece.clone()]);
             }
+        }
+    }
+
+    fn make(
+        &self,
+        recipe: &[Step],
+        blocks: &[&[u8]],
+        piece: Range<usize>,
+        sum: &mut [[u8; BLOCK_UNIT_BYTES]],
+    ) {
+        for (number, step) in recipe.iter().enumerate() {
+            let (units, _) = blocks[step.block].as_chunks::<BLOCK_UNIT_BYTES>();
+            let term = &units[piece.clone()];
+            if number == 0 {
+                sum.copy_from_slice(term);
+            } else {
+                add(sum, term);
+            }
+            self.engine.mul(sum, step.log);
         }
     }
 }
@@ -130,6 +146,20 @@ impl Field {
     /// The inverse of an element that is not zero.
     fn inverse(&self, element: GfElement) -> GfElement {
         self.0.exp[usize::from((GF_MODULUS - self.log(element)) % GF_MODULUS)]
+    }
+
+    /// How to make the sum of the products of each block with its factor. Not all factors are zero.
+    fn recipe(&self, factors: &[GfElement]) -> Vec<Step> {
+        let used: Vec<usize> = (0..factors.len()).filter(|&block| factors[block] != 0).collect();
+        let step = |(number, &block): (usize, &usize)| {
+            let next = used.get(number + 1).map(|&next| self.inverse(factors[next]));
+            let factor = next.map_or(factors[block], |next| self.multiply(factors[block], next));
+            Step {
+                block,
+                log: self.log(factor),
+            }
+        };
+        used.iter().enumerate().map(step).collect()
     }
 
     /// Gauss-Jordan. Every square part of the generator of a code in which any k shares restore all can be inverted.
