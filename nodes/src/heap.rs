@@ -4,7 +4,7 @@
 //! longest mapped piece that was ever freed. A storage node, whose longest pieces are blocks, so gave back and took
 //! again, page by page, much of what it received: 30,000 page faults for each GiB uploaded to its cluster, 2,000 since
 //! this. A gateway, through whose hands whole segments go, took 55 pages anew for each MiB downloaded. The price is that
-//! so much stays with the process. With another allocator nothing happens here, and no result depends on it.
+//! so much stays with the process, besides the few buffers that a store of shares keeps for its reads. With another allocator nothing happens here, and no result depends on it.
 
 use crate::role::Role;
 

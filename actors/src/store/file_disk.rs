@@ -11,8 +11,8 @@
 //! The modification time of a share file is when it was written; when its file was renewed stands in `leases/`, see
 //! [`leases`].
 //!
-//! Costs per new share: one `fsync` of its file and two of directories (three for the first of a prefix); at start one
-//! `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
+//! Costs per new share: one `fsync` of its file and two of directories (three for the first of a prefix), until then less than 64 KiB
+//! of memory, and for a long one room on the disk that is given back ([`appended`]); at start one `stat` per share, no reads. Not promised: that block bytes are right; whoever reads them checks their hashes.
 
 mod appended;
 mod buffers;
@@ -42,6 +42,7 @@ use truckee_engine::store::{Amount, Damage, DiskDone, DiskFault, DiskOp, DiskRep
 use truckee_grid::bucket::Bucket;
 use truckee_grid::ids::StorageIndex;
 
+use self::appended::Ahead;
 use self::incoming::Incoming;
 use self::opened::OpenCache;
 use self::paths::Paths;
@@ -74,6 +75,8 @@ pub struct FileDisk {
     steps: Steps,
     incoming: Mutex<BTreeMap<IncomingId, Arc<Mutex<Incoming>>>>,
     opened: OpenCache,
+    /// What is set aside for unfinished shares.
+    ahead: Ahead,
     /// What was written last, to files of their own.
     recent: Mutex<Recent>,
     /// Directories of buckets known to be durable.
@@ -157,6 +160,7 @@ impl FileDisk {
             steps,
             incoming: Mutex::new(BTreeMap::new()),
             opened: OpenCache::default(),
+            ahead: Ahead::default(),
             recent: Mutex::new(Recent::keeping(PAGE_CACHE_BYTES_DEFAULT)),
             durable_buckets: Mutex::new(BTreeSet::new()),
             departures: Mutex::new(()),
@@ -188,7 +192,8 @@ impl FileDisk {
                 share,
                 coding,
                 segment_bytes,
-            } => self.create(incoming, share, coding, segment_bytes, damage),
+                expected_bytes,
+            } => self.create(incoming, share, coding, segment_bytes, expected_bytes, damage),
             DiskOp::Append { incoming, block, .. } => self.append(incoming, &block),
             DiskOp::Finish {
                 incoming,
@@ -225,7 +230,7 @@ impl FileDisk {
                 before,
             } => self.empty(bucket, cause, before),
             DiskOp::Measure => Ok(DiskDone::Measured {
-                free_bytes: scan::free_bytes(self.paths.shares())?,
+                free_bytes: self.ahead.added_to(scan::free_bytes(self.paths.shares())?),
             }),
         }
     }

@@ -9,6 +9,7 @@ use truckee_grid::ids::{SegmentIndex, ShareNumber};
 use truckee_grid::keys::ReadKey;
 use truckee_grid::params::{Coding, Encoding};
 use truckee_grid::pipeline::{EncodedSegment, FileTrees, SegmentCoder, encode_segment};
+use truckee_grid::share::ShareLayout;
 use truckee_wire::message::FileFacts;
 
 /// A share of a small file, by the functions that make real ones.
@@ -17,6 +18,13 @@ pub(crate) struct Sample {
     pub(crate) blocks: Vec<Bytes>,
     pub(crate) closing: Closing,
     pub(crate) encoding: Encoding,
+}
+
+impl Sample {
+    /// Length of the finished share.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        ShareLayout::new(*self.closing.file.ueb.geometry()).share_file_bytes()
+    }
 }
 
 /// Share `share` of a file of `bytes` bytes in segments of 1 KiB; other seeds, other files.

@@ -55,16 +55,10 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), CliError> {
         seed,
         round: 0,
     };
-    let given = Workload {
-        sizes: args.size.clone(),
-        files: args.files,
-        clients: args.clients,
-        part_bytes: args.part,
-    };
     let workloads = if args.table {
         workload::table().to_vec()
     } else {
-        vec![(given, operations.as_slice())]
+        vec![(Workload::of(args), operations.as_slice())]
     };
     let mut outcomes = Vec::new();
     for (work, operations) in &workloads {
@@ -117,7 +111,18 @@ fn operations(args: &LoadArgs) -> Result<Vec<Operation>, CliError> {
         return Err(CliError::Usage {
             what: if args.part == 0 { "--part" } else { "--size" },
             value: "0".into(),
-            hint: "a part of a file has at least one byte".into(),
+            hint: "a part of a file has at least one byte, so no file may be empty".into(),
+        });
+    }
+    let files_min = args.size.files_min();
+    if args.files < files_min {
+        return Err(CliError::Usage {
+            what: "--files",
+            value: args.files.to_string(),
+            hint: format!(
+                "a {} needs at least {files_min} files, or some sizes never come",
+                args.size
+            ),
         });
     }
     let in_order = [Operation::Put, Operation::Get, Operation::Range].into_iter();

@@ -86,6 +86,13 @@ impl Sizes {
         self.shares[self.share_of(file)].bytes
     }
 
+    /// Files that are needed so that each size comes at least once.
+    pub(crate) fn files_min(&self) -> u64 {
+        let first_of = |share| (0..self.parts()).find(|file| self.share_of(*file) == share);
+        let firsts = (0..self.shares.len()).filter_map(first_of);
+        firsts.max().map_or(1, |last| last + 1)
+    }
+
     /// The smallest size, in bytes.
     pub(crate) fn smallest_bytes(&self) -> u64 {
         self.shares.iter().map(|share| share.bytes).min().unwrap_or(0)
@@ -111,21 +118,27 @@ impl Sizes {
 
 impl fmt::Display for Sizes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [only] = self.shares() {
+        // Sizes that a limit made alike are one.
+        let mut merged: Vec<Share> = Vec::new();
+        for share in &self.shares {
+            match merged.iter_mut().find(|other| other.bytes == share.bytes) {
+                Some(other) => other.parts += share.parts,
+                None => merged.push(*share),
+            }
+        }
+        if let [only] = merged.as_slice() {
             return f.write_str(&bytes_text(only.bytes));
         }
         let parts = self.parts();
-        f.write_str("mix of ")?;
-        for (number, share) in self.shares.iter().enumerate() {
-            let comma = if number == 0 { "" } else { ", " };
-            write!(f, "{comma}{}/{parts} {}", share.parts, bytes_text(share.bytes))?;
-        }
-        Ok(())
+        let each = merged
+            .iter()
+            .map(|share| format!("{}/{parts} {}", share.parts, bytes_text(share.bytes)));
+        write!(f, "mix of {}", each.collect::<Vec<_>>().join(", "))
     }
 }
 
-/// The step nearest to the golden section of `parts` from which every part is met: neighbours are then far apart, and any few files
-/// in a row have about the mix of all (Weyl's sequence; Knuth, TAOCP 3, 6.4).
+/// The step nearest to the golden section of `parts` by which every part is met. Of more than a few parts neighbours are then far apart, and
+/// some files in a row have about the mix of all (Weyl's sequence; Knuth, TAOCP 3, 6.4); of few there may be no such step but one.
 fn stride(parts: u64) -> u64 {
     let section = parts * 618 / 1_000;
     let common = |mut a: u64, mut b: u64| {
@@ -134,8 +147,9 @@ fn stride(parts: u64) -> u64 {
         }
         a
     };
-    // Parts plus one is met at the latest, which has no common divisor with parts.
-    (section.max(1)..=parts + 1)
+    // One has no common divisor with anything.
+    let near = (0..=parts).flat_map(|far| [section.saturating_sub(far), section + far]);
+    near.filter(|step| *step > 0)
         .find(|step| common(*step, parts) == 1)
         .unwrap_or(1)
 }
@@ -187,7 +201,11 @@ mod tests {
             "mix of 90/100 1.00 KiB, 9/100 64.0 KiB, 1/100 1.00 MiB"
         );
         assert_eq!((mix.smallest_bytes(), mix.largest_bytes()), (1 << 10, 1 << 20));
-        assert_eq!(mix.at_most(2048).largest_bytes(), 2048);
+        assert_eq!(
+            mix.at_most(2048).to_string(),
+            "mix of 90/100 1.00 KiB, 10/100 2.00 KiB"
+        );
+        assert_eq!(mix.at_most(1024).to_string(), "1.00 KiB");
         let many: Vec<String> = (0..17).map(|size| format!("{size}:1")).collect();
         for bad in [
             "1KiB:90,1MiB",
@@ -205,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_comes_as_often_as_asked_and_never_in_a_lump() {
+    fn every_size_comes_as_often_as_asked() {
         for text in [
             "1:90,2:9,3:1",
             "1:1,2:1",
@@ -231,9 +249,21 @@ mod tests {
                 assert_eq!(first.count() as u64, mix.files_of(0, files), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn some_files_in_a_row_have_the_mix_of_all() {
         let halves = parse("1:50,2:50").unwrap();
-        let ten: Vec<u64> = (0..10).map(|file| halves.size_bytes(file)).collect();
-        let ones = ten.iter().filter(|bytes| **bytes == 1).count();
-        assert!((4..=6).contains(&ones), "{ten:?}");
+        for from in 0..100 {
+            let ones = (from..from + 10)
+                .filter(|file| halves.size_bytes(*file) == 1)
+                .count();
+            assert!((4..=6).contains(&ones), "{ones} of ten from {from} on");
+        }
+        assert_eq!(halves.files_min(), 2);
+        assert_eq!(Sizes::one(5).files_min(), 1);
+        let rare = parse("1:99,2:1").unwrap();
+        assert_eq!(rare.files_of(1, rare.files_min()), 1);
+        assert_eq!(rare.files_of(1, rare.files_min() - 1), 0);
     }
 }

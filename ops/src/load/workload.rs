@@ -5,6 +5,7 @@
 use clap::ValueEnum;
 
 use super::sizes::Sizes;
+use crate::cli::LoadArgs;
 
 /// Largest file of a warm-up round: fills buffers and pools, which is all a warm-up is for.
 const WARMUP_BYTES_MAX: u64 = 64 << 20;
@@ -53,6 +54,16 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
+    /// As the command line says.
+    pub(super) fn of(args: &LoadArgs) -> Workload {
+        Workload {
+            sizes: args.size.clone(),
+            files: args.files,
+            clients: args.clients,
+            part_bytes: args.part,
+        }
+    }
+
     /// Requests of one round.
     pub(crate) fn requests(&self, operation: Operation) -> u64 {
         match operation {

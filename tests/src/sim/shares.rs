@@ -79,6 +79,7 @@ impl Aside<'_> {
                 share,
                 coding,
                 segment_bytes,
+                ..
             } => {
                 let header = ShareHeader {
                     si: share.si,

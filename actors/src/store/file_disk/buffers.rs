@@ -11,10 +11,11 @@ use bytes::Bytes;
 /// Shorter ones are allocated, which costs them nothing that matters.
 const LONG_BYTES: usize = 64 * 1024;
 
-/// Longer ones are not kept: nobody uses segments of that length.
-const KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Longer ones are not kept. A block of the usual segments is as long as that at most, if one share is enough (k = 1), with what
+/// sealing adds.
+const KEPT_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
-/// Buffers that may wait: 1.4 MiB for the usual segments. A download has as many blocks of one node on their way.
+/// Buffers that may wait: 1.4 MiB for the usual segments and k = 3. A download has as many blocks of one node on their way.
 const KEPT_MAX: usize = 4;
 
 /// Those of all stores of the process.

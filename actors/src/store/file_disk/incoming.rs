@@ -56,30 +56,30 @@ impl FileDisk {
         share: ShareId,
         coding: Coding,
         segment_bytes: u32,
+        expected_bytes: u64,
         damage: &mut Damage,
     ) -> Result<DiskDone, Trouble> {
         if let Some(file) = self.existing(share, damage)? {
             return Ok(DiskDone::Exists { file });
         }
-        self.begin(incoming, share, coding, segment_bytes)?;
-        Ok(DiskDone::Created)
-    }
-
-    fn begin(
-        &self,
-        incoming: IncomingId,
-        share: ShareId,
-        coding: Coding,
-        segment_bytes: u32,
-    ) -> Result<Arc<Mutex<Incoming>>, Trouble> {
-        let path = self.paths.unfinished(incoming);
         let header = ShareHeader {
             si: share.si,
             share: share.share,
             coding,
             segment_bytes,
         };
-        let file = Appended::create(&self.steps, path)?;
+        self.begin(incoming, header, expected_bytes)?;
+        Ok(DiskDone::Created)
+    }
+
+    fn begin(
+        &self,
+        incoming: IncomingId,
+        header: ShareHeader,
+        expected_bytes: u64,
+    ) -> Result<Arc<Mutex<Incoming>>, Trouble> {
+        let path = self.paths.unfinished(incoming);
+        let file = Appended::create(&self.steps, path, expected_bytes, &self.ahead)?;
         let begun = Arc::new(Mutex::new(Incoming {
             file,
             header,
@@ -184,7 +184,13 @@ impl FileDisk {
             return Ok(DiskDone::Exists { file });
         }
         let shape = closing.file.ueb.geometry();
-        let unfinished = self.begin(incoming, share, shape.coding(), shape.segment_bytes())?;
+        let header = ShareHeader {
+            si: share.si,
+            share: share.share,
+            coding: shape.coding(),
+            segment_bytes: shape.segment_bytes(),
+        };
+        let unfinished = self.begin(incoming, header, 0)?;
         let stored = self
             .extend(&unfinished, block)
             .and_then(|()| self.finish(incoming, share, closing, damage));

@@ -1,4 +1,5 @@
-//! What blocks in a file cost by themselves: appended and made durable as a share is, and read back from the page cache.
+//! What blocks in a file cost by themselves: written in whole units into room that was set aside and made durable, as a long share is, and
+//! read back from the page cache block by block.
 //!
 //! The file has no name as soon as it is open: nothing stays behind, even if this program is killed.
 
@@ -7,12 +8,16 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::fs::{FallocateFlags, fallocate};
 use truckee_actors::clock::thread_cpu;
 
 use super::bare::{pour, source, system};
 use crate::error::CliError;
 
-/// CPU seconds to write so many bytes in blocks and sync them, and to read them again.
+/// Bytes that a share file is written by.
+const UNIT_BYTES: usize = 64 * 1024;
+
+/// CPU seconds to write so many bytes and sync them, and to read them again in blocks.
 pub(super) fn write_and_read(dir: &Path, bytes: usize, block_bytes: usize) -> Result<[f64; 2], CliError> {
     let path = dir.join(format!("profile-{}", std::process::id()));
     let file = File::options()
@@ -29,7 +34,9 @@ fn through(mut file: &File, bytes: usize, block_bytes: usize) -> io::Result<[f64
     let source = source();
     let mut block = vec![0; block_bytes];
     let began = thread_cpu();
-    pour(&source, &mut file, bytes, block_bytes)?;
+    // Not every file system can.
+    let _ = fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes as u64);
+    pour(&source, &mut file, bytes, UNIT_BYTES)?;
     file.sync_all()?;
     let written = thread_cpu();
     for index in 0..bytes / block_bytes {

@@ -49,7 +49,7 @@ pub(super) fn run(
             ),
         });
     };
-    if args.size.largest_bytes() == 0 {
+    if Workload::of(args).total_bytes(Operation::Put) == 0 {
         return Err(CliError::Usage {
             what: "--size",
             value: "0".into(),
@@ -107,12 +107,7 @@ fn measure(
     bare: &Bare,
     seed: u64,
 ) -> Result<Vec<Budget>, CliError> {
-    let work = Workload {
-        sizes: args.size.clone(),
-        files: args.files,
-        clients: args.clients,
-        part_bytes: args.part,
-    };
+    let work = Workload::of(args);
     let small = work.warmup();
     let warm_ups = u64::from(args.warmup);
     let mut burned = OPERATIONS.map(|_| Reading::default());

@@ -5,7 +5,8 @@ use super::trash::Amount;
 /// Bounds of one store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Shares open at once. Each costs an open file, of which a process by default has 1024.
+    /// Shares open at once. Each costs an open file, of which a process by default has 1024, and less than 64 KiB of memory that
+    /// the disk holds back until they fill a unit.
     pub open_max: usize,
     /// Shares open at once over one link, so that one peer cannot take them all.
     pub open_per_link_max: usize,

@@ -199,6 +199,7 @@ impl ModelDisk {
                 share,
                 coding,
                 segment_bytes,
+                ..
             } => {
                 if let Some(there) = self.exists(share) {
                     return Ok(there);

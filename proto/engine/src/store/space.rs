@@ -2,7 +2,8 @@
 //!
 //! Two bounds hold at once: finished and reserved bytes stay within the quota, and what is reserved but not yet written
 //! leaves the operator's reserve free on the disk. The free figure is measured from time to time; what was written since
-//! is subtracted, so between two measurements the store errs only by what others write to the same disk.
+//! is subtracted, so between two measurements the store errs only by what others write to the same disk, and by what of its own blocks
+//! is in the figure although it came after the question. What was set aside for an open share counts as free: it is promised already.
 
 use truckee_grid::share::{FOOTER_BYTES, HEADER_BYTES};
 

@@ -84,8 +84,10 @@ pub enum DiskOp {
         coding: Coding,
         /// Plaintext bytes of a full segment.
         segment_bytes: u32,
+        /// Length of the finished file as its uploader expects it, for which the store has reserved room; 0 if it does not know.
+        expected_bytes: u64,
     },
-    /// Appends a block. Done: [`DiskDone::Appended`]; it need not be durable yet.
+    /// Appends a block. Done: [`DiskDone::Appended`]; it need be neither written nor durable yet.
     Append {
         /// The unfinished file.
         incoming: IncomingId,
@@ -211,7 +213,7 @@ pub enum DiskOp {
 pub enum DiskDone {
     /// The unfinished file is there.
     Created,
-    /// The block is written, though perhaps not durable.
+    /// The block is taken; only [`DiskOp::Finish`] tells whether all that was taken could be written.
     Appended,
     /// The share is in its place and durable.
     Stored {

@@ -56,6 +56,7 @@ impl Store {
             share,
             coding: request.coding,
             segment_bytes: request.segment_bytes,
+            expected_bytes: request.reserve_bytes,
         };
         self.disk(
             op,

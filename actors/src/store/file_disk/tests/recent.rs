@@ -139,6 +139,7 @@ fn what_was_known_of_a_share_that_was_thrown_away_is_of_no_use() {
         share,
         coding,
         segment_bytes,
+        expected_bytes: 0,
     };
     done(&disk, created).expect("made");
     let block = Bytes::from(vec![7; 3 << 20]);

@@ -86,6 +86,7 @@ fn write_model(model: &mut ModelDisk, sample: &Sample) -> Result<DiskDone, DiskF
         share,
         coding: sample.encoding.coding(),
         segment_bytes: sample.encoding.segment_bytes(),
+        expected_bytes: sample.file_bytes(),
     };
     let created = model.carry_out(create).result?;
     if created != DiskDone::Created {
