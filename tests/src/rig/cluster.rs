@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -19,6 +19,9 @@ use super::http::{Answer, Http};
 use super::node::{Node, run_file};
 use super::process::{is_alive, is_node, signal};
 use super::{LOOK_EVERY, PATIENCE, until};
+
+/// How often a cluster is started whose port is taken.
+const PORT_TRIES: u32 = 20;
 
 /// Lines of each log that a failing test shows.
 const LOG_LINES_SHOWN: usize = 15;
@@ -88,12 +91,37 @@ impl Cluster {
         cluster
     }
 
-    /// Runs `truckee up` on the cluster's directory, which must not be up.
+    /// Runs `truckee up` on the cluster's directory, which must not be up. A port that a connection of another test has for a moment
+    /// is asked for again.
     ///
     /// # Panics
     /// When it does not become ready.
     pub fn up(&mut self, args: &[&str]) {
         assert!(self.up.is_none(), "the cluster is up already");
+        for left in (0..PORT_TRIES).rev() {
+            let said_before = self.up_stderr().len();
+            let why = match self.up_once(args) {
+                Ok(line) => {
+                    let read = serde_json::from_str(&line);
+                    self.file = read.unwrap_or_else(|error| panic!("{error} in {line:?}"));
+                    return;
+                }
+                Err(why) => why,
+            };
+            let said = self.up_stderr().split_off(said_before);
+            assert!(
+                left > 0 && said.contains("Address already in use"),
+                "`truckee up` {why}:\n{said}"
+            );
+            if let Some(mut ended) = self.up.take() {
+                ended.wait().expect("a child can be waited for");
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// The first line that it prints, or why there is none.
+    fn up_once(&mut self, args: &[&str]) -> Result<String, String> {
         let mut child = Command::new(&self.program)
             .args(["up", "--json", "--dir"])
             .arg(self.dir())
@@ -106,9 +134,7 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
         let stdout = child.stdout.take().expect("standard output was piped");
         self.up = Some(child);
-        let line =
-            first_line(stdout).unwrap_or_else(|why| panic!("`truckee up` {why}:\n{}", self.up_stderr()));
-        self.file = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        first_line(stdout)
     }
 
     /// The cluster's directory.
