@@ -258,7 +258,7 @@ fn the_comparison_with_other_stores_measures_truckee() {
             "--only",
             "truckee",
             "--mebibytes",
-            "2",
+            "64",
             "--files",
             "2",
             "--rounds",

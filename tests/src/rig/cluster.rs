@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use truckee::cluster::file::{ClusterFile, NodeEntry};
 
 use super::http::{Answer, Http};
-use super::node::{Node, run_file};
+use super::node::{Node, PORT_TAKEN, run_file};
 use super::process::{is_alive, is_node, signal};
 use super::{LOOK_EVERY, PATIENCE, until};
 
 /// How often a cluster is started whose port is taken.
-const PORT_TRIES: u32 = 20;
+const PORT_TRIES: u32 = 60;
 
 /// Lines of each log that a failing test shows.
 const LOG_LINES_SHOWN: usize = 15;
@@ -91,8 +91,8 @@ impl Cluster {
         cluster
     }
 
-    /// Runs `truckee up` on the cluster's directory, which must not be up. A port that a connection of another test has for a moment
-    /// is asked for again.
+    /// Runs `truckee up` on the cluster's directory, which must not be up. A port that another test has is
+    /// asked for again.
     ///
     /// # Panics
     /// When it does not become ready.
@@ -110,7 +110,7 @@ impl Cluster {
             };
             let said = self.up_stderr().split_off(said_before);
             assert!(
-                left > 0 && said.contains("Address already in use"),
+                left > 0 && said.contains(PORT_TAKEN),
                 "`truckee up` {why}:\n{said}"
             );
             if let Some(mut ended) = self.up.take() {

@@ -8,10 +8,17 @@ use serde_json::Value;
 
 use super::until;
 
+/// What a node says whose port another program has. Ports are taken from the same range by all tests: while a node is down, a node of
+/// another test can be given the same.
+pub(super) const PORT_TAKEN: &str = "Address already in use";
+
 /// A running node. Dropped, it is killed.
 pub struct Node {
     dir: PathBuf,
+    command: Command,
     child: Child,
+    /// Length of its log when it was started.
+    said_before: usize,
 }
 
 impl Node {
@@ -49,12 +56,13 @@ impl Node {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command.stderr(log.expect("a node's log can be opened"));
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let said_before = log_of(dir).len();
+        let child = spawned(&mut command);
         Node {
             dir: dir.to_owned(),
+            command,
             child,
+            said_before,
         }
     }
 
@@ -75,16 +83,20 @@ impl Node {
             .is_some()
     }
 
-    /// Waits until it has said where it is, and gives what it said.
+    /// Waits until it has said where it is, and gives what it said. While another test has its port, it is started again.
     pub fn wait_ready(&mut self) -> Value {
-        let pid = u64::from(self.child.id());
         until(&format!("the node in {} is ready", self.dir.display()), || {
-            let ended = self.child.try_wait().expect("a child can be looked after");
-            assert!(
-                ended.is_none(),
-                "it ended while starting: {ended:?}\n{}",
-                self.log()
-            );
+            if let Some(ended) = self.child.try_wait().expect("a child can be looked after") {
+                let said = self.log().split_off(self.said_before);
+                assert!(
+                    said.contains(PORT_TAKEN),
+                    "it ended while starting: {ended:?}\n{}",
+                    self.log()
+                );
+                self.said_before = self.log().len();
+                self.child = spawned(&mut self.command);
+            }
+            let pid = u64::from(self.child.id());
             run_file(&self.dir).filter(|run| run["pid"].as_u64() == Some(pid))
         })
     }
@@ -92,8 +104,18 @@ impl Node {
     /// What it wrote.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+        log_of(&self.dir)
     }
+}
+
+fn log_of(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("log")).unwrap_or_default()
+}
+
+fn spawned(command: &mut Command) -> Child {
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 impl Drop for Node {
