@@ -61,6 +61,15 @@ impl Outcome {
         })
     }
 
+    pub(super) fn bytes_per_second(&self) -> Spread {
+        let bytes = self.total_bytes();
+        self.spread(|round| bytes / round.seconds)
+    }
+
+    pub(super) fn requests_per_second(&self) -> Spread {
+        self.spread(|round| self.requests() / round.seconds)
+    }
+
     /// Of the requests whose number `counts`.
     pub(super) fn latencies(&self, counts: impl Fn(u64) -> bool) -> Option<Percentiles> {
         let (rounds, _) = self.counted();

@@ -86,14 +86,14 @@ impl Outcome {
     /// Bytes per second for large files, files per second for small ones, both if they are mixed.
     fn speed_text(&self) -> String {
         if self.is_large() {
-            let spread = self.spread(|round| self.total_bytes() / round.seconds / MIB);
+            let spread = self.bytes_per_second().divided_by(MIB);
             let mb = spread.median * MIB / 1e6;
             return format!(
                 "{:.0} MiB/s = {mb:.0} MB/s [{:.0}–{:.0} MiB/s]",
                 spread.median, spread.min, spread.max
             );
         }
-        let spread = self.spread(|round| self.requests() / round.seconds);
+        let spread = self.requests_per_second();
         let files = format!(
             "{:.0} files/s [{:.0}–{:.0}]",
             spread.median, spread.min, spread.max
@@ -101,14 +101,11 @@ impl Outcome {
         if !self.work.sizes.are_mixed() {
             return files;
         }
-        let bytes = self.spread(|round| self.total_bytes() / round.seconds / MIB);
-        format!("{files}, {:.1} MiB/s", bytes.median)
+        format!("{files}, {:.1} MiB/s", self.bytes_per_second().median / MIB)
     }
 
     /// Everything, for programs.
     pub(crate) fn json(&self) -> Value {
-        let bytes_per_second = self.spread(|round| self.total_bytes() / round.seconds);
-        let files_per_second = self.spread(|round| self.requests() / round.seconds);
         let spread =
             |spread: Spread| json!({ "median": spread.median, "min": spread.min, "max": spread.max });
         let sizes = self.work.sizes.shares().iter().enumerate();
@@ -133,8 +130,8 @@ impl Outcome {
             "requests": self.work.requests(self.operation),
             "bytes": self.work.total_bytes(self.operation),
             "clients": self.work.clients,
-            "bytes_per_second": spread(bytes_per_second),
-            "files_per_second": spread(files_per_second),
+            "bytes_per_second": spread(self.bytes_per_second()),
+            "files_per_second": spread(self.requests_per_second()),
             "latency_ms": latency_json(self.latencies(|_| true)),
             "refusals": self.refusals(),
             "nodes_cpu_seconds": self.nodes_seen.then(|| spread(self.spread(|round| round.cpu.nodes))),

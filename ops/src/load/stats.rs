@@ -27,6 +27,15 @@ impl Spread {
         };
         Some(Spread { median, min, max })
     }
+
+    /// The same in another unit.
+    pub(crate) fn divided_by(self, unit: f64) -> Spread {
+        Spread {
+            median: self.median / unit,
+            min: self.min / unit,
+            max: self.max / unit,
+        }
+    }
 }
 
 /// Percentiles of request latencies.

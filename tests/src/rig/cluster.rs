@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -19,9 +19,6 @@ use super::http::{Answer, Http};
 use super::node::{Node, PORT_TAKEN, run_file};
 use super::process::{is_alive, is_node, signal};
 use super::{LOOK_EVERY, PATIENCE, until};
-
-/// How often a cluster is started whose port is taken.
-const PORT_TRIES: u32 = 60;
 
 /// Lines of each log that a failing test shows.
 const LOG_LINES_SHOWN: usize = 15;
@@ -98,26 +95,19 @@ impl Cluster {
     /// When it does not become ready.
     pub fn up(&mut self, args: &[&str]) {
         assert!(self.up.is_none(), "the cluster is up already");
-        for left in (0..PORT_TRIES).rev() {
+        let line = until("the ports of the cluster are free", || {
             let said_before = self.up_stderr().len();
             let why = match self.up_once(args) {
-                Ok(line) => {
-                    let read = serde_json::from_str(&line);
-                    self.file = read.unwrap_or_else(|error| panic!("{error} in {line:?}"));
-                    return;
-                }
+                Ok(line) => return Some(line),
                 Err(why) => why,
             };
             let said = self.up_stderr().split_off(said_before);
-            assert!(
-                left > 0 && said.contains(PORT_TAKEN),
-                "`truckee up` {why}:\n{said}"
-            );
-            if let Some(mut ended) = self.up.take() {
-                ended.wait().expect("a child can be waited for");
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
+            assert!(said.contains(PORT_TAKEN), "`truckee up` {why}:\n{said}");
+            let mut ended = self.up.take()?;
+            ended.wait().expect("a child can be waited for");
+            None
+        });
+        self.file = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
     }
 
     /// The first line that it prints, or why there is none.

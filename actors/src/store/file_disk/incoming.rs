@@ -95,8 +95,8 @@ impl FileDisk {
 
     pub(super) fn append(&self, incoming: IncomingId, block: &Bytes) -> Result<DiskDone, Trouble> {
         let unfinished = self.unfinished(incoming)?;
-        self.extend(&unfinished, block)?;
         let mut guard = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.file.append(&self.steps, block)?;
         if guard.file.written_bytes() - guard.begun >= WRITTEN_AT_ONCE_BYTES {
             let part = guard.begin_writing(incoming);
             drop(guard);
